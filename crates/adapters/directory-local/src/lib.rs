@@ -1,0 +1,1 @@
+//! Accounts kept in records, passwords by argon2id.

@@ -1,0 +1,1 @@
+//! A full-text index in tantivy with French, Arabic and English analysis.

@@ -1,0 +1,1 @@
+//! Mail into a folder, for development.

@@ -1,0 +1,1 @@
+//! Records in SQLite: one writer thread, group commit, synchronous=FULL.

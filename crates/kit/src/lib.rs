@@ -1,0 +1,1 @@
+//! What every service runs on: configuration, telemetry, health, one port for REST and gRPC, problems, task group, drain.

@@ -1,0 +1,1 @@
+//! The blobs port: staged uploads, ranged reads, signed links, memory version and conformance suite.

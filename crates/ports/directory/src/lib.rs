@@ -1,0 +1,1 @@
+//! The directory port: accounts, credentials and roles, memory version and conformance suite.

@@ -1,0 +1,1 @@
+//! The index port: passages, analysis, filtered search, memory version and conformance suite.

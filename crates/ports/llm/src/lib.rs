@@ -1,0 +1,1 @@
+//! The language model port: streamed chat completions, a scripted version and conformance suite.

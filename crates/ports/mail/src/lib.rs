@@ -1,0 +1,1 @@
+//! The mail port: messages, a memory version and conformance suite.

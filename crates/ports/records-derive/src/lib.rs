@@ -1,0 +1,1 @@
+//! Derives a table declaration from a Rust struct.

@@ -1,0 +1,1 @@
+//! The records port: tables, operations, guarantees, memory version and conformance suite.

@@ -1,0 +1,1 @@
+//! The test harness: starts riwaq, real backends, kill and restart.

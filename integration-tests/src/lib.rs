@@ -1,0 +1,1 @@
+//! Scenarios, conformance matrix and faults over the real program.

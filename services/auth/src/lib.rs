@@ -1,0 +1,1 @@
+//! Sign-in: the embedded OpenID Connect issuer, passwords, activation, reset and sessions.

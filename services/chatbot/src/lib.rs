@@ -1,0 +1,1 @@
+//! The assistant: conversations, answers with citations, streamed.

@@ -1,0 +1,1 @@
+//! Courses, sections, enrolments and who may read what.

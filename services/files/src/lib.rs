@@ -1,0 +1,1 @@
+//! Course files: uploads, versions, signed links, quarantine and the access journal.

@@ -1,0 +1,1 @@
+//! Extraction, passages and full-text search filtered by what the reader may read.

@@ -1,0 +1,1 @@
+//! Profiles, roles, administration and the audit journal; the only place that keeps personal data.

@@ -1,0 +1,3 @@
+//! Build, run, test and check: the commands of this repository.
+
+fn main() {}
