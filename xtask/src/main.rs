@@ -1,3 +1,66 @@
 //! Build, run, test and check: the commands of this repository.
+//!
+//! Owns what a developer or CI types. Must not know how the program works inside.
+#![allow(clippy::print_stdout, reason = "a command line talks to its user")]
 
-fn main() {}
+mod arrows;
+mod backends;
+mod build;
+mod checks;
+mod paths;
+mod process;
+mod sizes;
+mod test;
+mod tools;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The commands of this repository")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build everything and start `riwaq dev`; what follows is handed to it
+    Run {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Build the whole program as one file: target/release/riwaq
+    Build {
+        /// Optimised
+        #[arg(long)]
+        release: bool,
+    },
+    /// Every check and every test, with the real backends that they need
+    Test(test::Options),
+    /// Format, lints, arrows between crates, sizes, licences: no test is run
+    Check,
+    /// Files and functions that outgrew the house's sizes
+    Sizes,
+    /// The arrows between crates
+    Arrows,
+    /// Real servers for tests and trials, from package registries only
+    Backends {
+        #[command(subcommand)]
+        action: backends::Action,
+    },
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().command {
+        Command::Run { args } => build::run(&args),
+        Command::Build { release } => {
+            build::build(release).map(|path| println!("{}", path.display()))
+        }
+        Command::Test(options) => test::run(&options),
+        Command::Check => checks::all(),
+        Command::Sizes => sizes::check(),
+        Command::Arrows => arrows::check(),
+        Command::Backends { action } => backends::run(&action),
+    }
+}

@@ -1,0 +1,129 @@
+//! Every check and every test, with the real backends that they need.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::backends::Cassandra;
+use crate::{build, checks, process, tools};
+
+/// Which part of the whole to run.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Leave format, lints, arrows, sizes and licences out
+    #[arg(long)]
+    no_checks: bool,
+    /// Leave the backends running afterwards
+    #[arg(long)]
+    keep_backends: bool,
+    /// Handed to `cargo test` in place of `--workspace`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<String>,
+}
+
+/// What the test runner counted.
+#[derive(Default)]
+struct Counts {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+}
+
+/// Runs it all; the last line says how many tests ran.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    if !options.no_checks {
+        checks::all()?;
+    }
+    let cassandra = Cassandra::new();
+    cassandra.up()?;
+    println!("{}", cassandra.describe());
+    let tested = tests(options, &cassandra);
+    if !options.keep_backends {
+        cassandra.down()?;
+    }
+    let counts = tested?;
+    println!(
+        "tests: {} passed, {} failed, {} skipped",
+        counts.passed, counts.failed, counts.ignored
+    );
+    if counts.failed > 0 || counts.passed == 0 || counts.ignored > 0 {
+        bail!("every test must run and pass");
+    }
+    Ok(())
+}
+
+fn tests(options: &Options, cassandra: &Cassandra) -> Result<Counts> {
+    let program = build::build(false)?;
+    let mut cargo = process::cargo();
+    cargo.args(["test", "--locked", "--no-fail-fast"]);
+    if options.args.is_empty() {
+        cargo.arg("--workspace");
+    } else {
+        cargo.args(&options.args);
+    }
+    cargo
+        .env("RIWAQ_TEST_PROGRAM", program)
+        .env("RIWAQ_TEST_PYTHON", tools::python()?)
+        .env("RIWAQ_TEST_CASSANDRA", cassandra.address())
+        .env("RIWAQ_TEST_REQUIRED", "cassandra");
+    counted(&mut cargo)
+}
+
+/// Passes the runner's output on, line by line, and adds up its closing lines.
+fn counted(command: &mut Command) -> Result<Counts> {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start cargo test")?;
+    let mut counts = Counts::default();
+    if let Some(output) = child.stdout.take() {
+        for line in BufReader::new(output).lines() {
+            let line = line?;
+            println!("{line}");
+            counts.add(&line);
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() && counts.failed == 0 {
+        bail!("cargo test ended with {status}");
+    }
+    Ok(counts)
+}
+
+impl Counts {
+    fn add(&mut self, line: &str) {
+        let Some((_, rest)) = line.split_once("test result: ") else {
+            return;
+        };
+        for part in rest.split([';', '.']) {
+            let mut words = part.split_whitespace();
+            if let (Some(number), Some(word)) = (words.next(), words.next())
+                && let Ok(number) = number.parse::<u64>()
+            {
+                match word {
+                    "passed" => self.passed += number,
+                    "failed" => self.failed += number,
+                    "ignored" => self.ignored += number,
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_lines_are_added_up_and_other_lines_are_not() {
+        let mut counts = Counts::default();
+        counts.add("test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.01s");
+        counts
+            .add("test result: FAILED. 2 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out");
+        counts.add("test a_test ... ok");
+        assert_eq!((counts.passed, counts.failed, counts.ignored), (14, 3, 1));
+    }
+}
