@@ -9,8 +9,17 @@ use crate::{paths, process};
 
 const CARGO_DENY: &str = "0.20.2";
 
-/// Clients of the protocols that are not ours: a stock OpenID Connect client and an OpenAPI fuzzer.
-const PYTHON_PACKAGES: &[&str] = &["authlib==1.9.8", "requests==2.34.2", "schemathesis==4.32.5"];
+/// Clients of the protocols that are not ours (OpenID Connect, an OpenAPI fuzzer), and the libraries
+/// that people make documents with.
+const PYTHON_PACKAGES: &[&str] = &[
+    "authlib==1.9.8",
+    "joserfc==1.8.0",
+    "requests==2.34.2",
+    "schemathesis==4.32.5",
+    "reportlab==5.1.0",
+    "python-docx==1.2.0",
+    "nbformat==5.11.1",
+];
 
 /// `cargo-deny`, built when it is missing.
 pub(crate) fn cargo_deny() -> Result<PathBuf> {

@@ -1,1 +1,13 @@
-//! The test harness: starts riwaq, real backends, kill and restart.
+//! The test harness: starts the real program, kills and restarts it, speaks HTTP to it, and finds
+//! the real backends.
+//!
+//! Owns processes and waiting. Must not know any service's rules: it speaks HTTP as a stranger does.
+#![allow(clippy::print_stdout, reason = "a test says what was not run")]
+
+mod backends;
+mod client;
+mod program;
+
+pub use backends::{Backend, cassandra, python};
+pub use client::{Answer, Client, multipart};
+pub use program::{Program, ProgramBuilder, free_port};

@@ -43,6 +43,11 @@ impl Server {
             .spawn()
             .with_context(|| format!("cannot start {}", command.get_program().display()))?;
         fs::write(self.folder.join("pid"), child.id().to_string())?;
+        // Until the new program is in place, the pid shows another command line.
+        let started = Instant::now();
+        while self.pid().is_none() && started.elapsed() < Duration::from_secs(2) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
         Ok(())
     }
 
