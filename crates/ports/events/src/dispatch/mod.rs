@@ -1,0 +1,15 @@
+//! Delivery inside one process: the part that every adapter shares whose queue lives in the
+//! process that consumes it (the memory version, the embedded queue).
+//!
+//! [`Dispatcher`] decides who gets which event and when; a [`Journal`] is told of every decision
+//! and keeps the events. Adapters with a broker of their own do not use this module.
+
+mod broadcast;
+mod consumer;
+mod dispatcher;
+mod journal;
+mod queue;
+
+pub use dispatcher::{Capacity, Dispatcher};
+pub use journal::{Change, Journal};
+pub use queue::Entry;
