@@ -1,0 +1,130 @@
+//! The suite that every adapter passes, registered here once.
+//!
+//! An adapter brings a [`Factory`] and calls [`run_all`]; a case that it could forget to list does
+//! not exist.
+#![expect(clippy::expect_used, reason = "a suite fails by panicking")]
+
+mod durability;
+mod fixtures;
+mod language;
+mod model;
+mod paging;
+mod rights;
+mod versions;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+
+use crate::{Index, MemoryIndex};
+
+/// Makes indexes for the suite.
+#[async_trait]
+pub trait Factory: Send + Sync {
+    /// A new, empty index.
+    async fn fresh(&self) -> Box<dyn Instance>;
+}
+
+/// One index with its data.
+#[async_trait]
+pub trait Instance: Send + Sync {
+    /// A handle.
+    fn handle(&self) -> Arc<dyn Index>;
+    /// Another handle onto the same data, made as a second user of it would make one.
+    async fn second(&self) -> Arc<dyn Index>;
+    /// Gives up every handle without an orderly end, and opens the same data again.
+    async fn reopen(&mut self) -> Arc<dyn Index>;
+}
+
+/// A case of the suite.
+pub type Case = for<'f> fn(&'f dyn Factory) -> BoxFuture<'f, ()>;
+
+macro_rules! cases {
+    ($($module:ident :: $name:ident),* $(,)?) => {
+        /// Every case with its name.
+        #[must_use]
+        pub fn cases() -> Vec<(&'static str, Case)> {
+            vec![$((
+                concat!(stringify!($module), "::", stringify!($name)),
+                |factory| Box::pin($module::$name(factory)),
+            )),*]
+        }
+    };
+}
+
+cases![
+    rights::a_forbidden_passage_is_never_found,
+    rights::an_empty_set_finds_nothing,
+    rights::a_hostile_query_is_plain_words,
+    rights::a_hostile_query_never_finds_what_is_forbidden,
+    rights::thousands_of_courses_fit_in_a_filter,
+    rights::course_and_kind_narrow_but_never_widen,
+    rights::a_moved_file_leaves_its_old_readers,
+    versions::an_older_version_is_refused,
+    versions::the_same_version_replaces,
+    versions::a_tombstone_keeps_late_writes_out,
+    versions::a_newer_version_comes_back_after_a_tombstone,
+    versions::repeated_and_reordered_writes_end_alike,
+    versions::several_versions_in_one_write_apply_in_order,
+    versions::racing_writers_leave_the_newest_version_whole,
+    versions::a_broken_rule_changes_nothing,
+    versions::no_documents_is_a_version_too,
+    language::french,
+    language::arabic,
+    language::english,
+    language::mixed_scripts,
+    language::stop_words_do_not_match_beside_content_words,
+    language::highlights_and_coverage_tell_what_was_found,
+    language::titles_and_headings_are_searched,
+    language::hostile_texts_are_kept_as_they_are,
+    paging::pages_give_every_hit_once,
+    paging::equal_scores_are_ordered_by_id,
+    paging::page_boundaries,
+    paging::limits_are_refused_beyond,
+    paging::sources_are_listed_by_page,
+    durability::what_was_acknowledged_survives,
+    durability::a_write_that_is_given_up_is_whole_or_absent,
+    durability::another_handle_sees_what_was_written,
+    durability::a_reader_sees_a_source_whole,
+    durability::clearing_forgets_versions_too,
+    durability::statistics_count_what_there_is,
+    durability::many_and_large_documents,
+    model::random_operations_agree_with_the_model,
+];
+
+/// Runs every case, each on a fresh index; panics at the first that fails, after printing its name.
+pub async fn run_all(factory: &dyn Factory) {
+    for (name, case) in cases() {
+        eprintln!("index conformance: {name}");
+        case(factory).await;
+    }
+}
+
+/// Makes [`MemoryIndex`]es. Reopening keeps the data, as a server that one connects to again.
+#[derive(Debug)]
+pub struct MemoryFactory;
+
+struct MemoryInstance(MemoryIndex);
+
+#[async_trait]
+impl Factory for MemoryFactory {
+    async fn fresh(&self) -> Box<dyn Instance> {
+        Box::new(MemoryInstance(MemoryIndex::new()))
+    }
+}
+
+#[async_trait]
+impl Instance for MemoryInstance {
+    fn handle(&self) -> Arc<dyn Index> {
+        Arc::new(self.0.clone())
+    }
+
+    async fn second(&self) -> Arc<dyn Index> {
+        Arc::new(self.0.clone())
+    }
+
+    async fn reopen(&mut self) -> Arc<dyn Index> {
+        Arc::new(self.0.clone())
+    }
+}
