@@ -38,6 +38,14 @@ impl Row {
     pub fn size_bytes(&self) -> usize {
         self.0.iter().map(Value::size_bytes).sum()
     }
+
+    /// What stays of two rows of one key that were put with the same timestamp: of each column the
+    /// value that [`Value::wins_tie_against`] the other, whichever came first.
+    #[must_use]
+    pub fn merged_at_tie(self, other: Self) -> Self {
+        let winner = |(a, b): (Value, Value)| if a.wins_tie_against(&b) { a } else { b };
+        Self(self.0.into_iter().zip(other.0).map(winner).collect())
+    }
 }
 
 /// A whole primary key: the partition's columns, then the clustering columns.
