@@ -1,0 +1,1 @@
+//! What the errors of the ports mean to a caller.
