@@ -65,6 +65,13 @@ struct InboxState {
     missed: u64,
 }
 
+enum Next {
+    /// An event and the number of its delivery.
+    Event(Arc<CloudEvent>, u32),
+    /// Nothing; look again at this time, or when something arrives.
+    Wait(Option<Duration>),
+}
+
 #[derive(Debug)]
 struct Inbox {
     replica: String,
@@ -120,8 +127,7 @@ impl Inbox {
         self.arrived.notify_waiters();
     }
 
-    /// The next event and its attempt, or when to look again.
-    fn take(&self) -> Result<std::result::Result<(Arc<CloudEvent>, u32), Option<Duration>>> {
+    fn take(&self) -> Result<Next> {
         let now = self.clock.monotonic();
         let mut state = self.state();
         if state.missed > 0 {
@@ -135,13 +141,12 @@ impl Inbox {
             .filter(|first| first.key().0 <= now)
         {
             let (event, attempt) = first.remove();
-            return Ok(Ok((event, attempt + 1)));
+            return Ok(Next::Event(event, attempt + 1));
         }
-        let fresh = state
-            .ready
-            .pop_front()
-            .map(|(event, attempt)| (event, attempt + 1));
-        Ok(fresh.ok_or_else(|| state.delayed.keys().next().map(|(due, _)| *due)))
+        if let Some((event, attempt)) = state.ready.pop_front() {
+            return Ok(Next::Event(event, attempt + 1));
+        }
+        Ok(Next::Wait(state.delayed.keys().next().map(|(due, _)| *due)))
     }
 }
 
@@ -157,7 +162,7 @@ impl Consumer for BroadcastConsumer {
             // Registered before the look, so that an arrival between the two is not missed.
             let arrived = self.inbox.arrived.notified();
             match self.inbox.take()? {
-                Ok((event, attempt)) => {
+                Next::Event(event, attempt) => {
                     let receipt = BroadcastReceipt {
                         inbox: Arc::clone(&self.inbox),
                         event: Some(Arc::clone(&event)),
@@ -165,7 +170,7 @@ impl Consumer for BroadcastConsumer {
                     };
                     return Ok(Delivery::new(event, attempt, Box::new(receipt)));
                 }
-                Err(until) => super::consumer::wait(&self.inbox.clock, arrived, until).await,
+                Next::Wait(until) => super::consumer::wait(&self.inbox.clock, arrived, until).await,
             }
         }
     }
