@@ -1,0 +1,203 @@
+//! CQL text, made from declarations alone: no value ever stands in it.
+
+use std::fmt::Write;
+
+use riwaq_records::{Column, ColumnType, OP_ID, Order, TableSchema};
+
+use crate::statements::{Shape, Side};
+
+/// The CQL type of a column.
+pub(crate) const fn type_name(kind: ColumnType) -> &'static str {
+    match kind {
+        ColumnType::Bool => "boolean",
+        ColumnType::BigInt => "bigint",
+        ColumnType::Double => "double",
+        ColumnType::Text | ColumnType::Json => "text",
+        ColumnType::Blob => "blob",
+        ColumnType::Uuid => "uuid",
+        ColumnType::Timestamp => "timestamp",
+    }
+}
+
+/// `CREATE TABLE` with the columns that are no younger than the table.
+pub(crate) fn create_table(schema: &TableSchema) -> String {
+    let mut columns: Vec<String> = schema
+        .columns
+        .iter()
+        .filter(|column| column.since <= schema.since)
+        .map(|column| format!("{} {}", quoted(column.name), type_name(column.kind)))
+        .collect();
+    if schema.has_op_id() {
+        columns.push(format!("{} uuid", quoted(OP_ID)));
+    }
+    let partition = joined(schema.partition(), ", ", |column| quoted(column.name));
+    let mut key = format!("({partition})");
+    let mut order = Vec::new();
+    for (column, direction) in schema.clustering().iter().zip(schema.clustering) {
+        let _ = write!(key, ", {}", quoted(column.name));
+        let word = if *direction == Order::Ascending {
+            "ASC"
+        } else {
+            "DESC"
+        };
+        order.push(format!("{} {word}", quoted(column.name)));
+    }
+    let mut text = format!(
+        "CREATE TABLE IF NOT EXISTS {} ({}, PRIMARY KEY ({key}))",
+        quoted(schema.name),
+        columns.join(", ")
+    );
+    if !order.is_empty() {
+        let _ = write!(text, " WITH CLUSTERING ORDER BY ({})", order.join(", "));
+    }
+    text
+}
+
+/// The statement of one shape.
+pub(crate) fn statement(schema: &TableSchema, shape: &Shape) -> String {
+    match shape {
+        Shape::Get => format!("{} WHERE {}", select(schema), equals(schema.key())),
+        Shape::Table => select(schema),
+        Shape::Scan {
+            prefix,
+            lower,
+            upper,
+            reversed,
+        } => scan(schema, *prefix, *lower, *upper, *reversed),
+        Shape::Put => format!("{} USING {}", insert(schema, false), using(schema, true)),
+        Shape::Delete => format!(
+            "DELETE FROM {} USING TIMESTAMP ? WHERE {}",
+            quoted(schema.name),
+            equals(schema.key())
+        ),
+        Shape::InsertIfAbsent => {
+            let mut text = insert(schema, true);
+            if schema.ttl_column.is_some() {
+                let _ = write!(text, " USING {}", using(schema, false));
+            }
+            text
+        }
+        Shape::CompareAndSet(expected) => update(schema, expected),
+        Shape::DeleteIf(expected) => format!(
+            "DELETE FROM {} WHERE {} IF {}",
+            quoted(schema.name),
+            equals(schema.key()),
+            conditions(expected)
+        ),
+    }
+}
+
+fn select(schema: &TableSchema) -> String {
+    // Named, never `*`: a column that a newer version adds must not break this one.
+    let mut columns = joined(schema.columns, ", ", |column| quoted(column.name));
+    if schema.has_op_id() {
+        let _ = write!(columns, ", {}", quoted(OP_ID));
+    }
+    format!("SELECT {columns} FROM {}", quoted(schema.name))
+}
+
+fn scan(schema: &TableSchema, prefix: usize, lower: Side, upper: Side, reversed: bool) -> String {
+    let mut text = format!("{} WHERE {}", select(schema), equals(schema.partition()));
+    let clustering = schema.clustering();
+    for column in &clustering[..prefix] {
+        let _ = write!(text, " AND {} = ?", quoted(column.name));
+    }
+    if let Some(column) = clustering.get(prefix) {
+        for (side, open, closed) in [(lower, ">", ">="), (upper, "<", "<=")] {
+            let sign = match side {
+                Side::Unbounded => continue,
+                Side::Excluded => open,
+                Side::Included => closed,
+            };
+            let _ = write!(text, " AND {} {sign} ?", quoted(column.name));
+        }
+    }
+    if reversed && !clustering.is_empty() {
+        let opposite = clustering
+            .iter()
+            .zip(schema.clustering)
+            .map(|(column, order)| {
+                let word = if *order == Order::Ascending {
+                    "DESC"
+                } else {
+                    "ASC"
+                };
+                format!("{} {word}", quoted(column.name))
+            });
+        let _ = write!(
+            text,
+            " ORDER BY {}",
+            opposite.collect::<Vec<_>>().join(", ")
+        );
+    }
+    text.push_str(" LIMIT ?");
+    text
+}
+
+fn insert(schema: &TableSchema, conditional: bool) -> String {
+    let mut columns = joined(schema.columns, ", ", |column| quoted(column.name));
+    let mut marks = vec!["?"; schema.columns.len()];
+    if schema.has_op_id() {
+        let _ = write!(columns, ", {}", quoted(OP_ID));
+        marks.push("?");
+    }
+    let condition = if conditional { " IF NOT EXISTS" } else { "" };
+    format!(
+        "INSERT INTO {} ({columns}) VALUES ({}){condition}",
+        quoted(schema.name),
+        marks.join(", ")
+    )
+}
+
+fn update(schema: &TableSchema, expected: &[&'static str]) -> String {
+    let time_to_live = if schema.ttl_column.is_some() {
+        format!(" USING {}", using(schema, false))
+    } else {
+        String::new()
+    };
+    let mut assignments = joined(schema.others(), ", ", |column| {
+        format!("{} = ?", quoted(column.name))
+    });
+    if !assignments.is_empty() {
+        assignments.push_str(", ");
+    }
+    format!(
+        "UPDATE {}{time_to_live} SET {assignments}{} = ? WHERE {} IF {}",
+        quoted(schema.name),
+        quoted(OP_ID),
+        equals(schema.key()),
+        conditions(expected)
+    )
+}
+
+fn using(schema: &TableSchema, timestamp: bool) -> &'static str {
+    match (timestamp, schema.ttl_column.is_some()) {
+        (true, true) => "TIMESTAMP ? AND TTL ?",
+        (true, false) => "TIMESTAMP ?",
+        (false, _) => "TTL ?",
+    }
+}
+
+fn conditions(expected: &[&'static str]) -> String {
+    expected
+        .iter()
+        .map(|name| format!("{} = ?", quoted(name)))
+        .collect::<Vec<_>>()
+        .join(" AND ")
+}
+
+fn equals(columns: &[Column]) -> String {
+    joined(columns, " AND ", |column| {
+        format!("{} = ?", quoted(column.name))
+    })
+}
+
+fn joined(columns: &[Column], between: &str, text: impl Fn(&Column) -> String) -> String {
+    columns.iter().map(text).collect::<Vec<_>>().join(between)
+}
+
+/// A name in quotes, so that a word that CQL reserves may be a name. The port allows lower-case
+/// letters, digits and underscore alone, so nothing needs escaping.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{name}\"")
+}
