@@ -1,12 +1,14 @@
 //! One attempt at one address, and what it says about that address.
 
+use std::sync::Arc;
+
 use http::{Request, Response};
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Service as _, ServiceExt as _};
 
 use super::Core;
-use super::balance::{Place, Transport};
+use super::balance::{Endpoint, Place, Transport};
 use super::local;
 use crate::deadline::Deadline;
 
@@ -17,14 +19,16 @@ pub(crate) struct Answer {
 }
 
 /// Sends `request` once. `UNAVAILABLE` of any origin counts against the address, and so does a
-/// deadline that gave it the time that the policy means it to have (`patient`).
+/// deadline that gave it the time that the policy means it to have (`patient`). The address is added to `tried`.
 pub(crate) async fn send(
     core: &Core,
     request: Request<Body>,
     deadline: &Deadline,
     patient: bool,
+    tried: &mut Vec<Arc<Endpoint>>,
 ) -> Result<Answer, Status> {
-    let mut place = deadline.race(core.balancer.pick()).await??;
+    let mut place = deadline.race(core.balancer.pick(tried)).await??;
+    tried.push(Arc::clone(&place.endpoint));
     let transport = place.endpoint.transport.clone();
     let sent = deadline.race(transmit(transport, request)).await;
     let outcome = sent.and_then(|answer| answer);

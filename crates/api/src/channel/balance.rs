@@ -137,8 +137,8 @@ impl Balancer {
         }
     }
 
-    /// An address for one call.
-    pub(crate) async fn pick(&self) -> Result<Place, Status> {
+    /// An address for one attempt; one that this call tried before only if there is no other.
+    pub(crate) async fn pick(&self, tried: &[Arc<Endpoint>]) -> Result<Place, Status> {
         self.refresh().await?;
         let endpoints = Arc::clone(
             &self
@@ -147,14 +147,15 @@ impl Balancer {
                 .unwrap_or_else(PoisonError::into_inner),
         );
         let now = self.clock.monotonic();
-        let mut candidates: Vec<_> = endpoints
-            .iter()
-            .filter(|one| one.breaker.would_admit(now))
-            .collect();
-        while !candidates.is_empty() {
-            let chosen = candidates.swap_remove(less_loaded_of_two(&candidates));
-            if chosen.breaker.admit(now) {
-                return Ok(Place::take(Arc::clone(chosen), &self.clock));
+        let open = endpoints.iter().filter(|one| one.breaker.would_admit(now));
+        let is_tried = |one: &&Arc<Endpoint>| tried.iter().any(|other| Arc::ptr_eq(one, other));
+        let (again, fresh): (Vec<_>, Vec<_>) = open.partition(is_tried);
+        for mut candidates in [fresh, again] {
+            while !candidates.is_empty() {
+                let chosen = candidates.swap_remove(less_loaded_of_two(&candidates));
+                if chosen.breaker.admit(now) {
+                    return Ok(Place::take(Arc::clone(chosen), &self.clock));
+                }
             }
         }
         let message = if endpoints.is_empty() {

@@ -143,9 +143,10 @@ impl Call<'_> {
         self.core.budget.earn();
         let mut number = 1;
         let mut token_renewed = false;
+        let mut tried = Vec::new();
         loop {
             let (request, token) = self.prepare(&mut message, deadline, announce).await?;
-            let outcome = attempt::send(self.core, request, deadline, patient).await;
+            let outcome = attempt::send(self.core, request, deadline, patient, &mut tried).await;
             let code = outcome
                 .as_ref()
                 .map_or_else(Status::code, |answer| attempt::code(&answer.response));
