@@ -11,6 +11,7 @@ pub mod extract;
 pub mod http_service;
 pub mod ids;
 pub mod problem;
+pub mod service;
 pub mod tasks;
 pub mod validate;
 
@@ -22,5 +23,6 @@ pub use extract::{
 pub use http_service::{BoxError, HttpService};
 pub use ids::new_id;
 pub use problem::{ApiResult, FieldError, Problem};
+pub use service::Service;
 pub use tasks::{TaskFailed, TaskGroup};
 pub use validate::FieldErrors;
