@@ -21,6 +21,10 @@ pub use query::{Matches, QueryTerms, Word};
 use crate::Language;
 use normalise::Normalised;
 
+/// Counted up when a rule changes: words that were stored under other rules are not found any more,
+/// and their index must be rebuilt.
+pub const VERSION: u32 = 1;
+
 /// Longest word, in characters; what is longer (encoded data, keys) is not a word.
 pub const WORD_CHARS: usize = 64;
 
