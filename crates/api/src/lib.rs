@@ -19,7 +19,7 @@ mod methods;
 pub mod server;
 
 pub use channel::{
-    ACTOR_TOKEN, Binder, Bound, BreakerPolicy, Channel, ChannelError, ChannelOptions,
+    ACTOR_TOKEN, Binder, Bound, BreakerPolicy, CallContext, Channel, ChannelError, ChannelOptions,
     ChannelPolicy, Remote, Resolver, RetryPolicy, SystemResolver, TokenError, TokenSource,
 };
 pub use methods::{Method, method};

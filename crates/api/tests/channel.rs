@@ -17,7 +17,7 @@ use riwaq_api::users::v1::{GetUsersRequest, ListRolesRequest};
 use riwaq_api::{
     BreakerPolicy, Channel, ChannelPolicy, RetryPolicy, TokenError, TokenSource, clients,
 };
-use support::{BOTH, Mode, World, get, quick_policy, soon};
+use support::{BOTH, Mode, REQUEST, World, get, quick_policy, soon};
 use tonic::{Code, Request};
 
 #[tokio::test]
@@ -558,4 +558,24 @@ async fn a_deferred_channel_works_from_binding_to_the_end_of_its_target() {
         get(&deferred, "a").await.unwrap_err().code(),
         Code::Unavailable
     );
+}
+
+#[tokio::test]
+async fn trace_and_time_left_of_the_request_being_handled_go_along() {
+    for mode in BOTH {
+        let world = World::new(mode).await;
+        let request = (
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned(),
+            Duration::from_millis(800),
+        );
+        let mut client = clients::users(&world.channel);
+        let call = REQUEST.scope(request.clone(), client.list_roles(ListRolesRequest {}));
+        let left = soon("the call", call).await.unwrap().into_inner().version;
+        assert_eq!(left, 800, "{mode:?}");
+        assert_eq!(
+            world.fake.last_metadata("traceparent").unwrap(),
+            request.0,
+            "{mode:?}"
+        );
+    }
 }

@@ -18,9 +18,9 @@ use tonic::Code;
 fn options(clock: &Arc<ManualClock>) -> ChannelOptions {
     let clock: SharedClock = clock.clone();
     ChannelOptions {
-        name: "users".to_owned(),
         policy: quick_policy(),
         clock,
+        ..ChannelOptions::named("users")
     }
 }
 

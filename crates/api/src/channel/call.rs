@@ -10,11 +10,10 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::body::Body;
 use tonic::{Code, Status};
-use tracing::Instrument as _;
 
 use super::attempt::{self, Answer};
 use super::body::{AnswerBody, Limit};
-use super::{Core, TokenSource, identity, retry, trace};
+use super::{Core, TokenSource, identity, retry};
 use crate::deadline::{self, Deadline};
 use crate::methods::{self, Method};
 
@@ -29,14 +28,6 @@ pub(crate) async fn run(
 ) -> Result<Response<Body>, Status> {
     let method = methods::method(request.uri().path());
     let label = method.map_or("other", |method| method.name);
-    let span = tracing::info_span!(
-        "grpc.call",
-        otel.kind = "client",
-        otel.name = %request.uri().path(),
-        rpc.system = "grpc",
-        peer.service = &*core.name,
-        rpc.grpc.status_code = tracing::field::Empty,
-    );
     let started = core.clock.monotonic();
     let call = Call {
         core,
@@ -44,9 +35,8 @@ pub(crate) async fn run(
         actor,
         method,
     };
-    let outcome = call.run(request).instrument(span.clone()).await;
+    let outcome = call.run(request).await;
     let code = outcome.as_ref().map_or_else(Status::code, attempt::code);
-    span.record("rpc.grpc.status_code", code as i32);
     let taken = core.clock.monotonic().saturating_sub(started);
     metrics::histogram!(
         "riwaq_grpc_client_seconds",
@@ -68,10 +58,14 @@ impl Call<'_> {
         let unary = self.method.is_none_or(|method| method.is_unary());
         let whole = Duration::from_millis(self.core.policy.deadline_ms);
         let asked = deadline::parse(request.headers());
-        let timeout = [asked, deadline::inherited()]
-            .into_iter()
-            .flatten()
-            .fold(whole, Duration::min);
+        let timeout = [
+            asked,
+            deadline::inherited(),
+            (self.core.context.time_left)(),
+        ]
+        .into_iter()
+        .flatten()
+        .fold(whole, Duration::min);
         let deadline = Deadline::after(&self.core.clock, timeout);
 
         let permit = deadline
@@ -185,7 +179,7 @@ impl Call<'_> {
         let token = deadline
             .race(identity::attach(headers, self.tokens, self.actor))
             .await??;
-        trace::inject(&tracing::Span::current(), headers);
+        (self.core.context.inject)(headers);
         if announce {
             headers.insert(
                 deadline::GRPC_TIMEOUT,

@@ -1,7 +1,7 @@
 //! The one kind of channel that services call each other through.
 //!
 //! Order of the layers, outermost first, each the same whatever the transport:
-//! metrics and span → deadline → limit on concurrent calls → identities and trace context → retry →
+//! metrics → deadline → limit on concurrent calls → identities and trace context → retry →
 //! balancing with a circuit breaker for each address → transport.
 
 mod attempt;
@@ -15,14 +15,14 @@ mod local;
 mod policy;
 mod remote;
 mod retry;
-mod trace;
 
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use riwaq_clock::{SharedClock, SystemClock};
 use tokio::sync::Semaphore;
 use tonic::Status;
@@ -63,6 +63,29 @@ pub struct ChannelOptions {
     pub policy: ChannelPolicy,
     /// Measures deadlines and the breaker's waits.
     pub clock: SharedClock,
+    /// What a call inherits from the request that is being handled.
+    pub context: CallContext,
+}
+
+/// How a channel learns of the request that is being handled when it makes a call. Functions, so
+/// that this crate need not know who keeps that.
+#[derive(Debug, Clone, Copy)]
+pub struct CallContext {
+    /// Writes the trace context (`traceparent`) into the headers of a call.
+    pub inject: fn(&mut HeaderMap),
+    /// How long the caller of that request still waits; beside what [`crate::deadline::inherited`]
+    /// knows.
+    pub time_left: fn() -> Option<Duration>,
+}
+
+impl Default for CallContext {
+    /// No trace and no further deadline.
+    fn default() -> Self {
+        Self {
+            inject: |_| {},
+            time_left: || None,
+        }
+    }
 }
 
 impl ChannelOptions {
@@ -73,6 +96,7 @@ impl ChannelOptions {
             name: name.to_owned(),
             policy: ChannelPolicy::default(),
             clock: SystemClock::shared(),
+            context: CallContext::default(),
         }
     }
 }
@@ -105,6 +129,7 @@ pub(crate) struct Core {
     name: Arc<str>,
     policy: ChannelPolicy,
     clock: SharedClock,
+    context: CallContext,
     balancer: Balancer,
     permits: Arc<Semaphore>,
     budget: Budget,
@@ -154,6 +179,7 @@ impl Channel {
             name: options.name.into(),
             policy: options.policy,
             clock: options.clock,
+            context: options.context,
             balancer,
         };
         Self {

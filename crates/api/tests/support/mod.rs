@@ -28,7 +28,9 @@ use riwaq_api::users::v1::{
     CreateUserRequest, GetUsersRequest, GetUsersResponse, ListRolesRequest, ListRolesResponse,
     RecordAuditRequest, RecordAuditResponse, User,
 };
-use riwaq_api::{Channel, ChannelOptions, ChannelPolicy, Remote, RetryPolicy, deadline};
+use riwaq_api::{
+    CallContext, Channel, ChannelOptions, ChannelPolicy, Remote, RetryPolicy, deadline,
+};
 use riwaq_clock::{ManualClock, SharedClock};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -331,6 +333,22 @@ pub struct World {
     _server: Option<SocketServer>,
 }
 
+tokio::task_local! {
+    /// What the request that is being handled says: its `traceparent`, and its time left.
+    pub static REQUEST: (String, Duration);
+}
+
+fn context() -> CallContext {
+    CallContext {
+        inject: |headers| {
+            if let Ok(value) = REQUEST.try_with(|(trace, _)| trace.parse().unwrap()) {
+                headers.insert("traceparent", value);
+            }
+        },
+        time_left: || REQUEST.try_with(|(_, left)| *left).ok(),
+    }
+}
+
 pub fn quick_policy() -> ChannelPolicy {
     let retry = RetryPolicy {
         first_backoff_ms: 0,
@@ -354,9 +372,10 @@ impl World {
         let fake = Fake::default();
         let routes = fake.routes(&clock, &server);
         let options = ChannelOptions {
-            name: "users".to_owned(),
             policy,
             clock,
+            context: context(),
+            ..ChannelOptions::named("users")
         };
         let (channel, server) = match mode {
             Mode::Local => (Channel::local_with(routes, options), None),
