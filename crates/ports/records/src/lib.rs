@@ -80,6 +80,7 @@ extern crate self as riwaq_records;
 
 mod change;
 mod error;
+pub mod faults;
 mod field;
 pub mod limits;
 mod memory;
