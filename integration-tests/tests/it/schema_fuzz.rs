@@ -1,0 +1,73 @@
+//! The OpenAPI document is held against the running program, as each kind of person.
+
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+use riwaq_integration_tests::{Engine, start};
+use riwaq_test_kit::{Backend, python};
+
+/// A short run; `RIWAQ_FUZZ_EXAMPLES` asks for more of each operation.
+const EXAMPLES: &str = "12";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_is_a_5xx_or_differs_from_the_openapi_document() -> Result<()> {
+    let (Backend::Ready(python), Some(school)) = (python(), start(Engine::Sqlite).await?) else {
+        return Ok(());
+    };
+    let people = [
+        ("anonymous", None),
+        ("student", Some(school.student.token())),
+        ("teacher", Some(school.teacher.token())),
+        ("admin", Some(school.admin.token())),
+    ];
+    for (name, token) in people {
+        let examples = std::env::vars()
+            .find(|(variable, _)| variable == "RIWAQ_FUZZ_EXAMPLES")
+            .map_or(EXAMPLES.into(), |(_, value)| value);
+        let mut command = Command::new(&python);
+        command
+            .args(["-m", "schemathesis.cli", "run"])
+            .arg(format!("{}/api/openapi.json", school.program.url()))
+            .args([
+                "--checks",
+                "not_a_server_error,status_code_conformance,content_type_conformance",
+            ])
+            .args([
+                "--checks",
+                "response_schema_conformance,response_headers_conformance",
+            ])
+            .args([
+                "--max-examples",
+                &examples,
+                "--seed",
+                "20261121",
+                "--generation-deterministic",
+            ])
+            .args([
+                "--phases",
+                "examples,coverage,fuzzing,stateful",
+                "--request-timeout",
+                "20",
+            ])
+            // Signing out ends the very token that the run uses.
+            .args([
+                "--exclude-path",
+                "/api/auth/logout",
+                "--exclude-path",
+                "/api/auth/session",
+            ])
+            .args(["--no-color", "--continue-on-failure"]);
+        if let Some(token) = token {
+            command.args(["--header", &format!("Authorization: Bearer {token}")]);
+        }
+        let output = command.output()?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        ensure!(
+            output.status.success(),
+            "as {name}:\n{said}\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        println!("schemathesis as {name}: clean");
+    }
+    Ok(())
+}
