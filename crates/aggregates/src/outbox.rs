@@ -1,0 +1,428 @@
+//! The outbox: a pointer to every version whose views and event may still be outstanding.
+//!
+//! A pointer (an *intent*) is written before the version, in the partition (service, bucket, minute),
+//! and deleted when the event is published. So whatever version exists and was not told of
+//! has its pointer, however the program died.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use riwaq_clock::SharedClock;
+use riwaq_events::{CloudEvent, Events};
+use riwaq_records::{Store, Table};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OnceCell, mpsc};
+use uuid::Uuid;
+
+use crate::relay::{Relay, Replays};
+use crate::{Aggregate, Error, Journal, Leases, Result, version_table};
+
+/// How many committed changes may wait in memory for the relay; those beyond are found by its walk.
+const HINTS: usize = 4096;
+
+/// Settings of the outbox and its relay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OutboxOptions {
+    /// Into how many buckets a service's pointers are spread, so that replicas share the walking. May
+    /// grow, must never shrink: pointers in a bucket that nobody walks would be forgotten.
+    pub buckets: u32,
+    /// How often the relay walks the buckets that it holds, in seconds. Committed changes do not wait
+    /// for it: it finds what a crash left behind.
+    pub walk_interval_seconds: u64,
+    /// How long a bucket's holder may be silent before another takes it over, in seconds.
+    pub lease_seconds: u64,
+    /// How long one write may take from its pointer to its version row, in seconds. A write that is
+    /// slower gives up.
+    pub write_budget_seconds: u64,
+    /// How far any replica's clock may be from the true time, in seconds.
+    pub clock_skew_seconds: u64,
+    /// The walk leaves younger pointers, in seconds, to whoever has just written them.
+    pub grace_seconds: u64,
+}
+
+impl Default for OutboxOptions {
+    fn default() -> Self {
+        Self {
+            buckets: 2,
+            walk_interval_seconds: 5,
+            lease_seconds: 30,
+            write_budget_seconds: 30,
+            clock_skew_seconds: 60,
+            grace_seconds: 3,
+        }
+    }
+}
+
+impl OutboxOptions {
+    /// Checks the figures.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] names the field.
+    pub fn validate(&self) -> Result<()> {
+        let figures = [
+            ("buckets", u64::from(self.buckets), 256),
+            ("walk_interval_seconds", self.walk_interval_seconds, 3600),
+            ("lease_seconds", self.lease_seconds, 3600),
+            ("write_budget_seconds", self.write_budget_seconds, 3600),
+        ];
+        for (field, figure, most) in figures {
+            if figure == 0 || figure > most {
+                return Err(Error::invalid(field, format!("must be 1 to {most}")));
+            }
+        }
+        if self.clock_skew_seconds > 3600 {
+            return Err(Error::invalid("clock_skew_seconds", "must be at most 3600"));
+        }
+        Ok(())
+    }
+
+    pub(crate) const fn write_budget(&self) -> Duration {
+        Duration::from_secs(self.write_budget_seconds)
+    }
+
+    /// After this long, by any two clocks, no pointer of a minute can still be on its way, and no
+    /// version row of a pointer: the write's budget, as much again for what is in flight when the
+    /// budget ends, and both clocks off in opposite directions.
+    pub(crate) const fn settle_seconds(&self) -> i64 {
+        (2 * self.write_budget_seconds + 2 * self.clock_skew_seconds).cast_signed()
+    }
+}
+
+/// A pointer to a version that was, or was going to be, written.
+#[derive(Debug, Clone, PartialEq, Eq, Table)]
+#[table(
+    name = "outbox",
+    write = "timestamped",
+    partition(service, bucket, minute),
+    clustering(intent_id)
+)]
+pub struct Intent {
+    /// The service whose pointer it is.
+    pub service: String,
+    /// The bucket, by the aggregate's id.
+    pub bucket: i64,
+    /// Minutes since 1970 by the writer's clock.
+    pub minute: i64,
+    /// Names this pointer; never used again.
+    pub intent_id: Uuid,
+    /// [`Aggregate::KIND`].
+    pub kind: String,
+    /// The aggregate's id as text.
+    pub aggregate_id: String,
+    /// The version that was going to be written.
+    pub version: i64,
+    /// The `op_id` of the version row. Another's at the same version means that this write lost.
+    pub operation_id: Uuid,
+    /// When, by the writer's clock; also the pointer's own timestamp (a delete wins the tie).
+    pub intended_at: DateTime<Utc>,
+    /// The W3C trace context of the change.
+    pub traceparent: Option<String>,
+}
+
+impl Intent {
+    pub(crate) const fn timestamp_micros(&self) -> i64 {
+        // The stored time has whole milliseconds; the pointer is written with what can be read back.
+        self.intended_at.timestamp_millis() * 1000
+    }
+
+    pub(crate) fn key(&self) -> <Self as Table>::Key {
+        (
+            self.service.clone(),
+            self.bucket,
+            self.minute,
+            self.intent_id,
+        )
+    }
+}
+
+/// What a commit hands to the relay in the same process, so that nobody waits for the walk.
+#[derive(Debug)]
+pub(crate) struct Hint {
+    pub(crate) intent: Intent,
+    /// The event to publish; none where the aggregate has none.
+    pub(crate) event: Option<CloudEvent>,
+    /// False: the views must be written first, which the walk does.
+    pub(crate) views_written: bool,
+}
+
+/// Gives the trace context of the request that is being handled, if there is one.
+pub type TraceSource = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
+/// One service's outbox; makes its journals and its relay. Cheap to clone.
+#[derive(Clone)]
+pub struct Outbox {
+    shared: Arc<Shared>,
+    hints: mpsc::Sender<Hint>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) service: String,
+    pub(crate) store: Store,
+    pub(crate) events: Arc<dyn Events>,
+    pub(crate) clock: SharedClock,
+    pub(crate) options: OutboxOptions,
+    pub(crate) leases: Leases,
+    pub(crate) replays: Replays,
+    pub(crate) waiting: tokio::sync::Mutex<mpsc::Receiver<Hint>>,
+    prepared: Vec<OnceCell<()>>,
+    trace: TraceSource,
+}
+
+impl std::fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outbox")
+            .field("service", &self.shared.service)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Outbox {
+    /// The outbox of `service` (its name in events: the source is `/riwaq/<service>`).
+    ///
+    /// `trace` gives the trace context of the request at hand; pass `Arc::new(|| None)` for none.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] for a name or figures that cannot work.
+    pub fn new(
+        service: &str,
+        store: Store,
+        events: Arc<dyn Events>,
+        clock: SharedClock,
+        options: OutboxOptions,
+        trace: TraceSource,
+    ) -> Result<Self> {
+        options.validate()?;
+        if service.is_empty()
+            || service.len() > 32
+            || !service.bytes().all(|byte| byte.is_ascii_lowercase())
+        {
+            return Err(Error::invalid(
+                "service",
+                format!("`{service}` is not one word of a-z"),
+            ));
+        }
+        let (hints, waiting) = mpsc::channel(HINTS);
+        let owner = format!("{service}/{}", Uuid::new_v4());
+        let duration = Duration::from_secs(options.lease_seconds);
+        let leases = Leases::new(store.clone(), Arc::clone(&clock), owner, duration);
+        let prepared = (0..options.buckets).map(|_| OnceCell::new()).collect();
+        let shared = Shared {
+            service: service.to_owned(),
+            store,
+            events,
+            clock,
+            options,
+            leases,
+            replays: Replays::default(),
+            waiting: tokio::sync::Mutex::new(waiting),
+            prepared,
+            trace,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+            hints,
+        })
+    }
+
+    /// The journal of one kind of aggregate. Every kind that the service has must be asked for
+    /// before the relay runs: the relay replays only what it knows.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] for a table that was not declared by `version_table!`, or a second
+    /// aggregate of the same kind.
+    pub fn journal<A: Aggregate>(&self) -> Result<Journal<A>> {
+        version_table::check::<A>()?;
+        let journal = Journal::new(self.clone());
+        self.shared.replays.register::<A>(&journal)?;
+        Ok(journal)
+    }
+
+    /// The relay of this process.
+    #[must_use]
+    pub fn relay(&self) -> Relay {
+        Relay::new(Arc::clone(&self.shared))
+    }
+
+    /// The store beneath.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &SharedClock {
+        &self.shared.clock
+    }
+
+    pub(crate) fn options(&self) -> &OutboxOptions {
+        &self.shared.options
+    }
+
+    pub(crate) fn source(&self) -> String {
+        self.shared.source()
+    }
+
+    /// Writes the pointer to a version that is about to be written.
+    pub(crate) async fn intend(
+        &self,
+        kind: &str,
+        aggregate_id: &str,
+        version: i64,
+        op_id: Uuid,
+    ) -> Result<Intent> {
+        let bucket = bucket_of(aggregate_id, self.shared.options.buckets);
+        self.shared.prepare(bucket).await?;
+        let intended_at = self.shared.clock.now();
+        let intent = Intent {
+            service: self.shared.service.clone(),
+            bucket,
+            minute: minute_of(intended_at),
+            intent_id: Uuid::new_v4(),
+            kind: kind.to_owned(),
+            aggregate_id: aggregate_id.to_owned(),
+            version,
+            operation_id: op_id,
+            intended_at,
+            traceparent: (self.shared.trace)(),
+        };
+        self.shared
+            .store
+            .put_at(&intent, intent.timestamp_micros())
+            .await?;
+        Ok(intent)
+    }
+
+    /// Deletes the pointer of a write that surely did not happen. What stays is dropped by the relay.
+    pub(crate) async fn withdraw(&self, intent: &Intent) {
+        if let Err(error) = self.shared.forget(std::slice::from_ref(intent)).await {
+            tracing::debug!(%error, "a pointer was left for the relay to drop");
+        }
+    }
+
+    /// Tells the relay of this process; when it does not listen or is behind, its walk will see.
+    pub(crate) fn hint(&self, hint: Hint) {
+        if self.hints.try_send(hint).is_err() {
+            tracing::debug!("the relay is busy; its walk will publish this change");
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn source(&self) -> String {
+        format!("/riwaq/{}", self.service)
+    }
+
+    pub(crate) fn lease_name(&self, bucket: i64) -> String {
+        format!("outbox/{}/{bucket}", self.service)
+    }
+
+    /// The minute where walking begins in a bucket that nobody has walked: no pointer can be in an
+    /// earlier one, since none is written before the bucket's row is there.
+    pub(crate) fn first_minute(&self) -> i64 {
+        let earliest = self.clock.now() - chrono::TimeDelta::seconds(self.options.settle_seconds());
+        minute_of(earliest)
+    }
+
+    /// Makes sure that the bucket's watermark is there, so that no downtime hides a pointer from it.
+    async fn prepare(&self, bucket: i64) -> Result<()> {
+        let cell = usize::try_from(bucket)
+            .ok()
+            .and_then(|at| self.prepared.get(at));
+        let Some(cell) = cell else { return Ok(()) };
+        let name = self.lease_name(bucket);
+        cell.get_or_try_init(|| self.leases.prepare(&name, self.first_minute()))
+            .await?;
+        Ok(())
+    }
+
+    /// Deletes pointers.
+    pub(crate) async fn forget(&self, intents: &[Intent]) -> Result<()> {
+        // Keys have some hundred bytes: fifty of them stay far below a batch's limit.
+        for chunk in intents.chunks(50) {
+            let mut batch = self.store.batch();
+            for intent in chunk {
+                batch = batch.delete_at::<Intent>(intent.key(), intent.timestamp_micros())?;
+            }
+            batch.write().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Minutes since 1970.
+pub(crate) fn minute_of(time: DateTime<Utc>) -> i64 {
+    time.timestamp().div_euclid(60)
+}
+
+/// The same bucket for the same aggregate on every replica and in every release.
+fn bucket_of(aggregate_id: &str, buckets: u32) -> i64 {
+    let digest = ring::digest::digest(&ring::digest::SHA256, aggregate_id.as_bytes());
+    let first = digest
+        .as_ref()
+        .iter()
+        .take(4)
+        .fold(0_u32, |sum, byte| (sum << 8) | u32::from(*byte));
+    i64::from(first % buckets.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_that_cannot_work_are_refused_by_name() {
+        OutboxOptions::default().validate().unwrap();
+        let refused = |options: OutboxOptions| match options.validate() {
+            Err(Error::InvalidInput { field, .. }) => field,
+            other => panic!("not refused: {other:?}"),
+        };
+        let good = OutboxOptions::default;
+        assert_eq!(
+            refused(OutboxOptions {
+                buckets: 0,
+                ..good()
+            }),
+            "buckets"
+        );
+        assert_eq!(
+            refused(OutboxOptions {
+                lease_seconds: 0,
+                ..good()
+            }),
+            "lease_seconds"
+        );
+        assert_eq!(
+            refused(OutboxOptions {
+                clock_skew_seconds: 3601,
+                ..good()
+            }),
+            "clock_skew_seconds"
+        );
+        assert!(serde_json::from_str::<OutboxOptions>(r#"{"bucket": 3}"#).is_err());
+    }
+
+    #[test]
+    fn an_aggregate_stays_in_its_bucket_and_buckets_are_used_evenly() {
+        let mut used = [0; 4];
+        for at in 0..1000 {
+            let bucket = bucket_of(&format!("course-{at}"), 4);
+            used[usize::try_from(bucket).unwrap()] += 1;
+        }
+        assert!(used.iter().all(|count| *count > 180), "{used:?}");
+        // A release that changed this would leave pointers in buckets where it does not look.
+        assert_eq!(bucket_of("course-1", 256), bucket_of("course-1", 256));
+        assert_eq!(bucket_of("", 256), 0xe3_b0_c4_42 % 256);
+    }
+
+    #[test]
+    fn minutes_count_down_before_1970_too() {
+        assert_eq!(minute_of(DateTime::UNIX_EPOCH), 0);
+        assert_eq!(
+            minute_of(DateTime::UNIX_EPOCH - chrono::TimeDelta::seconds(1)),
+            -1
+        );
+    }
+}
