@@ -14,9 +14,10 @@ pub type SharedDirectory = Arc<dyn Directory>;
 ///
 /// Guarantees, of every adapter, over all handles and replicas:
 /// - A call that returned `Ok` is durable, and every later call sees it.
-/// - A login name belongs to at most one account. Of several that race for it exactly one
+/// - A login name belongs to at most one account. Of several that race for one name exactly one
 ///   wins; the others get [`DirectoryError::Conflict`] and leave nothing behind that would keep
-///   their other name from being used.
+///   their other name from being used. (Where callers race for overlapping *pairs* of names, one
+///   may be refused for a name that its rival then does not get either.)
 /// - A change is whole: roles, status, names and password of one call take effect together.
 /// - Every call may be repeated after [`DirectoryError::is_retryable`]; repeating never does
 ///   the effect twice.
