@@ -78,6 +78,8 @@ impl Cassandra {
     pub(crate) fn up(&self) -> Result<()> {
         self.install()?;
         if self.server.pid().is_none() {
+            // Tests leave keyspaces behind; each start is on an empty node.
+            let _ = fs::remove_dir_all(self.server.folder());
             self.write_configuration()?;
             self.server.start(&mut self.command()?)?;
         }

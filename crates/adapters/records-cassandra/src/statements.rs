@@ -60,7 +60,9 @@ impl Shape {
     }
 }
 
-type Prepared = HashMap<(&'static str, Shape), PreparedStatement>;
+/// By the declaration itself and not by its name: versions of a program that know different columns
+/// of one table may share a process.
+type Prepared = HashMap<(usize, Shape), PreparedStatement>;
 
 #[derive(Debug)]
 pub(crate) struct Statements {
@@ -82,7 +84,7 @@ impl Statements {
         schema: &'static TableSchema,
         shape: Shape,
     ) -> Result<PreparedStatement, RecordsError> {
-        let key = (schema.name, shape);
+        let key = (std::ptr::from_ref(schema).addr(), shape);
         if let Some(statement) = self
             .prepared
             .read()

@@ -1,0 +1,87 @@
+//! What an operator sees without us: typed, named columns in cqlsh.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+
+use riwaq_clock::SystemClock;
+use riwaq_records::{MigrationPlan, Records, conformance};
+use riwaq_records_cassandra::{CassandraRecords, Config};
+use riwaq_test_kit::{Backend, cassandra};
+use scylla::client::session_builder::SessionBuilder;
+use uuid::Uuid;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_are_typed_and_named_in_plain_cql() {
+    let Backend::Ready(address) = cassandra() else {
+        return;
+    };
+    let keyspace = format!("plain_{}", &Uuid::new_v4().simple().to_string()[..12]);
+    let config = Config {
+        contact_points: vec![address.clone()],
+        user: "cassandra".into(),
+        password: "cassandra".into(),
+        keyspace: keyspace.clone(),
+        request_timeout_ms: 30_000,
+        ..Config::default()
+    };
+    let records = CassandraRecords::connect(config, SystemClock::shared())
+        .await
+        .unwrap();
+    let tables = conformance::tables();
+    records
+        .migrate(&MigrationPlan::new(tables.clone()).unwrap())
+        .await
+        .unwrap();
+
+    let session = SessionBuilder::new()
+        .known_node(address)
+        .user("cassandra", "cassandra")
+        .build()
+        .await
+        .unwrap();
+    let cql = "SELECT column_name, type, kind FROM system_schema.columns WHERE keyspace_name = ? AND table_name = ?";
+    for table in tables {
+        let rows = session
+            .query_unpaged(cql, (&keyspace, table.name))
+            .await
+            .unwrap();
+        let rows = rows.into_rows_result().unwrap();
+        let found: BTreeMap<String, (String, String)> = rows
+            .rows::<(String, String, String)>()
+            .unwrap()
+            .map(|row| row.map(|(name, kind, role)| (name, (kind, role))).unwrap())
+            .collect();
+        for (at, column) in table.columns.iter().enumerate() {
+            let (kind, role) = &found[column.name];
+            assert_eq!(
+                kind,
+                cql_type(column.kind),
+                "{}.{}",
+                table.name,
+                column.name
+            );
+            let expected = match at {
+                at if at < table.partition_columns => "partition_key",
+                at if at < table.key_columns() => "clustering",
+                _ => "regular",
+            };
+            assert_eq!(role, expected, "{}.{}", table.name, column.name);
+        }
+        let op_id = usize::from(table.has_op_id());
+        assert_eq!(found.len(), table.columns.len() + op_id, "{}", table.name);
+    }
+}
+
+/// Written out again on purpose: the test must not believe the adapter's own table.
+fn cql_type(kind: riwaq_records::ColumnType) -> &'static str {
+    use riwaq_records::ColumnType::{BigInt, Blob, Bool, Double, Json, Text, Timestamp, Uuid};
+    match kind {
+        Bool => "boolean",
+        BigInt => "bigint",
+        Double => "double",
+        Text | Json => "text",
+        Blob => "blob",
+        Uuid => "uuid",
+        Timestamp => "timestamp",
+    }
+}
