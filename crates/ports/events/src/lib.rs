@@ -18,12 +18,15 @@
 //! | size | an event of more than [`MAX_EVENT_BYTES`] is refused |
 #![warn(missing_docs)]
 
+pub mod conformance;
 pub mod dispatch;
 mod error;
 mod event;
+pub mod faults;
 mod memory;
 mod policy;
 mod port;
+pub mod worker;
 
 pub use error::{EventsError, Result};
 pub use event::{CloudEvent, MAX_EVENT_BYTES};
