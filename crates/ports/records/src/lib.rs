@@ -79,6 +79,7 @@
 extern crate self as riwaq_records;
 
 mod change;
+pub mod conformance;
 mod error;
 pub mod faults;
 mod field;
