@@ -257,11 +257,13 @@ impl Blobs for MemoryBlobs {
     }
 
     async fn abort(&self, id: &UploadId) -> Result<(), BlobsError> {
+        let now = self.clock.now();
         let mut state = self.state();
-        let Some(upload) = state.uploads.get(id) else {
+        let Ok(upload) = state.upload(id, now) else {
             return Ok(());
         };
-        if state.blobs.contains_key(&upload.key) {
+        let key = upload.key;
+        if state.blobs.contains_key(&key) {
             return Err(BlobsError::AlreadyComplete);
         }
         state.uploads.remove(id);

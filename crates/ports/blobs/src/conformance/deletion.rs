@@ -87,6 +87,7 @@ async fn a_mark_survives_a_crash_and_keeps_its_time(stage: &mut Stage) -> Verdic
         .clock
         .advance(DELETE_GRACE - Duration::from_secs(3_600));
     check!(blobs.delete(&info.key).await?, "it was there");
+    drop(blobs);
     stage.fixture.reopen().await;
     let after = stage.blobs().stat(&info.key).await;
     check_err!(after, BlobsError::BlobNotFound, "after a restart");

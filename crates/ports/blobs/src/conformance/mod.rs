@@ -37,6 +37,7 @@ pub trait Fixture: Send + Sync {
     async fn second(&self) -> Arc<dyn Blobs>;
 
     /// Forgets everything that is only in memory, as `kill -9` and a start do; [`Fixture::blobs`] is the new handle.
+    /// No case holds an older handle when it calls this.
     async fn reopen(&mut self);
 }
 

@@ -428,6 +428,7 @@ async fn a_crash_between_append_and_complete_loses_nothing(stage: &mut Stage) ->
     blobs
         .append(&upload.id, again.fence, end, body(&bytes[150_000..]))
         .await?;
+    drop(blobs);
     stage.fixture.reopen().await;
     let blobs = stage.blobs();
     // The fence outlives the restart: its holder may go on.
@@ -598,6 +599,7 @@ async fn an_aborted_upload_is_gone(stage: &mut Stage) -> Verdict {
     blobs.abort(&upload.id).await?;
     blobs.abort(&upload.id).await?;
     gone(&*blobs, &upload).await?;
+    drop(blobs);
     stage.fixture.reopen().await;
     gone(&*stage.blobs(), &upload).await
 }
@@ -649,6 +651,7 @@ async fn an_upload_expires(stage: &mut Stage) -> Verdict {
         vec![info],
         "finished blobs stay"
     );
+    drop(blobs);
     stage.fixture.reopen().await;
     let still = stage.blobs().claim(&old.id).await;
     check_err!(still, BlobsError::UploadNotFound, "claim after a restart");
