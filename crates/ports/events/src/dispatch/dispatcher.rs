@@ -176,6 +176,13 @@ impl Dispatcher {
         });
     }
 
+    /// A refill could not be read. Nobody is woken: a member that asks later has it tried again.
+    pub fn refill_failed(&self, group: &str, kind: &Arc<str>) {
+        if let Some(known) = self.state().groups.get_mut(group) {
+            known.queue.refill_failed(kind);
+        }
+    }
+
     /// The store took `count` dead letters away, by replay or discard.
     pub fn dead_letters_gone(&self, group: &str, count: u64) {
         self.with(group, |known, _| {

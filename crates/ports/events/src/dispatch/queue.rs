@@ -151,6 +151,12 @@ impl GroupQueue {
         spent.iter().map(unanswered).collect()
     }
 
+    pub(super) fn refill_failed(&mut self, kind: &str) {
+        if let Some(lane) = self.lanes.get_mut(kind) {
+            lane.refilling = false;
+        }
+    }
+
     /// Whether a type should be refilled now, and from where; says so once per refill.
     pub(super) fn wants_refill(&mut self, kind: &str, low: usize) -> Option<u64> {
         let lane = self.lanes.get_mut(kind)?;
