@@ -4,11 +4,13 @@
 //! span at every poll of every request would not.
 
 use std::cell::Cell;
-use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry::trace::{FutureExt as _, SpanKind};
 use rand::RngExt as _;
 use uuid::Uuid;
+
+use crate::telemetry::traces::Step;
 
 /// The header and metadata key of W3C Trace Context.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -117,17 +119,15 @@ impl TraceContext {
 
 /// The scope of one request or one delivery.
 pub(crate) struct Scope {
-    trace: TraceContext,
+    step: Step,
     /// Set once the caller is known.
     user: Cell<Option<Uuid>>,
-    /// When the caller stops waiting, on the clock of `tokio::time`.
-    deadline: Option<tokio::time::Instant>,
 }
 
 /// The place in the trace of the request that is being handled, if one is.
 #[must_use]
 pub fn current() -> Option<TraceContext> {
-    CURRENT.try_with(|scope| scope.trace).ok()
+    CURRENT.try_with(|scope| scope.step.trace).ok()
 }
 
 /// The user of the request that is being handled, if known.
@@ -140,13 +140,6 @@ pub fn current_user() -> Option<Uuid> {
 pub fn set_user(user: Uuid) {
     // Outside of a request there is nothing to note it in.
     let _ = CURRENT.try_with(|scope| scope.user.set(Some(user)));
-}
-
-/// How long the caller of the present request still waits, if it said so.
-#[must_use]
-pub fn time_left() -> Option<Duration> {
-    let deadline = CURRENT.try_with(|scope| scope.deadline).ok().flatten()?;
-    Some(deadline.saturating_duration_since(tokio::time::Instant::now()))
 }
 
 /// Puts the present trace into the headers (or gRPC metadata) of a call that goes out.
@@ -164,39 +157,69 @@ pub fn traceparent() -> Option<String> {
 
 /// Runs `future` inside of `trace`: its log lines, problems, calls and events belong to that trace.
 pub async fn within<F: Future>(trace: TraceContext, future: F) -> F::Output {
-    enter(trace, None, future).await
+    enter(Step { trace, otel: None }, future).await
 }
 
-pub(crate) fn enter<F: Future>(
-    trace: TraceContext,
-    deadline: Option<tokio::time::Instant>,
+/// Handles an event as a step of the trace that it came from (`traceparent` is the event's extension
+/// attribute), or of a new one. `name` says what is done, such as `search riwaq.files.file.changed`.
+pub async fn consuming<F, T, E>(name: &str, traceparent: Option<&str>, future: F) -> Result<T, E>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    let parent = traceparent.and_then(TraceContext::parse);
+    step(SpanKind::Consumer, name, parent, future).await
+}
+
+/// Does a part of the work as a step of its own of the present trace.
+pub async fn in_step<F, T, E>(name: &str, future: F) -> Result<T, E>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    step(SpanKind::Internal, name, current(), future).await
+}
+
+async fn step<F, T, E>(
+    kind: SpanKind,
+    name: &str,
+    parent: Option<TraceContext>,
     future: F,
-) -> impl Future<Output = F::Output> {
-    CURRENT.scope(
-        Scope {
-            trace,
+) -> Result<T, E>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    let step = Step::begin(kind, parent, || name.to_owned().into());
+    let result = enter(step.clone(), future).await;
+    step.end(result.is_err(), Vec::new);
+    result
+}
+
+pub(crate) fn enter<F: Future>(step: Step, future: F) -> impl Future<Output = F::Output> {
+    carried(
+        Some(Scope {
+            step,
             user: Cell::new(None),
-            deadline,
-        },
+        }),
         future,
     )
 }
 
 /// Runs `future` in a copy of the present scope, for work that moves to a task of its own.
 pub(crate) async fn carried<F: Future>(scope: Option<Scope>, future: F) -> F::Output {
-    match scope {
-        Some(scope) => CURRENT.scope(scope, future).await,
-        None => future.await,
+    let Some(scope) = scope else {
+        return future.await;
+    };
+    match scope.step.otel.clone() {
+        None => CURRENT.scope(scope, future).await,
+        Some(otel) => CURRENT.scope(scope, future.with_context(otel)).await,
     }
 }
 
-/// A copy of the present scope. The deadline stays behind: a change that began is finished.
+/// A copy of the present scope.
 pub(crate) fn copy() -> Option<Scope> {
     CURRENT
         .try_with(|scope| Scope {
-            trace: scope.trace,
+            step: scope.step.clone(),
             user: Cell::new(scope.user.get()),
-            deadline: None,
         })
         .ok()
 }

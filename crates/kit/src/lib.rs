@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 pub mod code;
+pub mod config;
 pub mod context;
 pub mod extract;
 pub mod http_service;
@@ -13,9 +14,11 @@ pub mod ids;
 pub mod problem;
 pub mod service;
 pub mod tasks;
+pub mod telemetry;
 pub mod validate;
 
 pub use code::Code;
+pub use config::Secret;
 pub use extract::{
     Accept, ApiJson, ApiList, ApiPath, ApiQuery, ETag, IdempotencyKey, IfMatch, IfNoneMatch,
     NoFilter, Page, PageParams,
@@ -23,6 +26,7 @@ pub use extract::{
 pub use http_service::{BoxError, HttpService};
 pub use ids::new_id;
 pub use problem::{ApiResult, FieldError, Problem};
-pub use service::Service;
+pub use service::{Process, ServerConfig, Service};
 pub use tasks::{TaskFailed, TaskGroup};
+pub use telemetry::{MetricsHandle, Telemetry, TelemetryConfig};
 pub use validate::FieldErrors;

@@ -1,16 +1,32 @@
 //! A service as the composition root receives it: its REST routes, its gRPC routes, what it needs to be
 //! ready, and what it does in the background.
 
+mod config;
+mod grpc_body;
+mod head;
+mod health;
+mod listen;
+mod observe;
+mod probes;
+mod process;
+mod request;
+
 use std::sync::Arc;
 
 use axum::Router;
 use futures::future::BoxFuture;
+use riwaq_clock::SharedClock;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use utoipa::openapi::OpenApi;
 
-use crate::http_service::BoxError;
+use crate::http_service::{BoxError, HttpService};
 use crate::tasks::TaskGroup;
+
+pub use config::ServerConfig;
+pub use health::{CheckReport, Health, Report};
+pub use process::{Drained, Process, ServeError};
+pub use request::{RequestLayer, RequestService};
 
 /// A readiness check: an error says, for the log, what is missing.
 pub type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync>;
@@ -129,6 +145,12 @@ impl Service {
         &self.openapi
     }
 
+    /// Its REST routes as they are reached within the process, for tests and for whoever hosts it.
+    #[must_use]
+    pub fn http(&self, config: &ServerConfig, clock: &SharedClock) -> HttpService {
+        HttpService::local(process::rest(self, config, clock))
+    }
+
     /// Its gRPC routes, for a channel in the same process.
     #[must_use]
     pub fn grpc_routes(&self) -> Option<Routes> {
@@ -143,3 +165,6 @@ impl std::fmt::Debug for Service {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

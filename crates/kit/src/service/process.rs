@@ -1,0 +1,282 @@
+//! A running process: the services in it, one listener, and its orderly end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use riwaq_clock::SharedClock;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use super::config::ServerConfig;
+use super::health::Health;
+use super::listen::Listening;
+use super::request::RequestLayer;
+use super::{Background, Check, Service, head, probes};
+use crate::code::Code;
+use crate::http_service::HttpService;
+use crate::problem::Problem;
+use crate::tasks::TaskGroup;
+use crate::telemetry::MetricsHandle;
+
+/// How often gRPC health is brought up to date.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Why a process could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The descriptors of a service cannot be read.
+    #[error("gRPC reflection: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// The listener has no address.
+    #[error("the listener: {0}")]
+    Listener(#[from] std::io::Error),
+}
+
+/// How the process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// How many connections and tasks had to be cut off.
+    pub cut_off: usize,
+}
+
+/// The services of one process, one of which is reached from outside by its listener.
+pub struct Process {
+    clock: SharedClock,
+    config: ServerConfig,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    metrics: MetricsHandle,
+    public: bool,
+    checks: Vec<(&'static str, &'static str, Check)>,
+    background: Vec<(&'static str, Background)>,
+    groups: Vec<TaskGroup>,
+}
+
+impl Process {
+    /// A process without services.
+    #[must_use]
+    pub fn new(clock: SharedClock, config: ServerConfig, metrics: MetricsHandle) -> Self {
+        Self {
+            clock,
+            config,
+            tls: None,
+            metrics,
+            public: false,
+            checks: Vec::new(),
+            background: Vec::new(),
+            groups: Vec::new(),
+        }
+    }
+
+    /// The listener speaks TLS.
+    #[must_use]
+    pub fn tls(mut self, tls: Arc<rustls::ServerConfig>) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// The listener is open to everybody: `/metrics` asks for the token, or for a caller on this machine.
+    #[must_use]
+    pub fn public(mut self) -> Self {
+        self.public = true;
+        self
+    }
+
+    /// Hosts a service that is reached within the process: its checks, background tasks and changes are the
+    /// process's. Its REST routes come back as an HTTP service.
+    pub fn host(&mut self, service: Service) -> HttpService {
+        let rest = rest(&service, &self.config, &self.clock);
+        self.adopt(service);
+        HttpService::local(rest)
+    }
+
+    fn adopt(&mut self, service: Service) {
+        let name = service.name;
+        self.checks.extend(
+            service
+                .checks
+                .into_iter()
+                .map(|(check, ask)| (name, check, ask)),
+        );
+        self.background.extend(service.background);
+        self.groups.push(service.tasks);
+    }
+
+    /// Serves `service` on `listener` until `shutdown`; then drains: says that it is not ready, stops
+    /// accepting, waits for requests and tasks, and cuts off what stays too long.
+    ///
+    /// # Errors
+    /// See [`ServeError`].
+    pub async fn serve(
+        mut self,
+        mut service: Service,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<Drained, ServeError> {
+        let name = service.name;
+        let layer = RequestLayer::new(name, Arc::clone(&self.clock), self.config.max_requests);
+        let rest = std::mem::take(&mut service.rest);
+        let (reporter, grpc) = grpc(&mut service)?;
+        self.adopt(service);
+        let health = Health::new(std::mem::take(&mut self.checks), Arc::clone(&self.clock));
+        let token = self.config.metrics_token.clone();
+        let probes = probes::router(health.clone(), self.metrics.clone(), token, self.public);
+        let router = Router::new()
+            .merge(rest)
+            .merge(grpc)
+            .fallback(not_found)
+            .layer(DefaultBodyLimit::max(self.config.max_body_bytes))
+            .layer(layer)
+            // After the layer: probes are not worth a line each.
+            .merge(probes)
+            .layer(axum::middleware::from_fn_with_state(
+                self.config.max_head_bytes,
+                head::check,
+            ));
+        let address = listener.local_addr()?;
+        let listening = Listening {
+            listener,
+            tls: self.tls.clone(),
+            router,
+        };
+        Ok(self
+            .run(name, address, listening, (health, reporter), shutdown)
+            .await)
+    }
+
+    async fn run(
+        self,
+        name: &'static str,
+        address: SocketAddr,
+        listening: Listening,
+        (health, reporter): (Health, HealthReporter),
+        shutdown: impl Future<Output = ()>,
+    ) -> Drained {
+        let (work, connections) = (TaskGroup::new(), TaskGroup::new());
+        for (task, start) in self.background {
+            work.spawn(task, start(work.closing_token()));
+        }
+        work.spawn(
+            "grpc health",
+            report_health(
+                health.clone(),
+                reporter,
+                Arc::clone(&self.clock),
+                work.clone(),
+            ),
+        );
+        health.set_started();
+        tracing::info!(service = name, %address, "serving");
+
+        let stop = CancellationToken::new();
+        let accepting = listening.accept(&self.config, &connections, stop.clone());
+        tokio::pin!(accepting);
+        tokio::select! {
+            () = shutdown => {}
+            _ = &mut accepting => {}
+        }
+        health.set_draining();
+        tracing::info!(service = name, "draining");
+        let delay = Duration::from_secs(self.config.drain_delay_seconds);
+        let _ = tokio::time::timeout(delay, &mut accepting).await;
+        stop.cancel();
+        let graceful = accepting.await;
+
+        // Streams and background tasks end themselves on this; changes go on.
+        work.close();
+        self.groups.iter().for_each(TaskGroup::close);
+        let until = tokio::time::Instant::now() + Duration::from_secs(self.config.drain_seconds);
+        let _ = tokio::time::timeout_at(until, graceful.shutdown()).await;
+        let mut cut_off = 0;
+        // Connections first: what they run is waited for in the groups after them.
+        for group in std::iter::once(&connections)
+            .chain(&self.groups)
+            .chain([&work])
+        {
+            let left = until.saturating_duration_since(tokio::time::Instant::now());
+            cut_off += group.drain(left).await;
+        }
+        tracing::info!(service = name, cut_off, "drained");
+        Drained { cut_off }
+    }
+}
+
+impl std::fmt::Debug for Process {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Process")
+    }
+}
+
+/// The REST routes of a service with everything around them that does not depend on the listener.
+pub(super) fn rest(service: &Service, config: &ServerConfig, clock: &SharedClock) -> Router {
+    let layer = RequestLayer::new(service.name, Arc::clone(clock), config.max_requests);
+    service
+        .rest
+        .clone()
+        .fallback(not_found)
+        .layer(DefaultBodyLimit::max(config.max_body_bytes))
+        .layer(layer)
+        .with_state(())
+}
+
+/// The gRPC routes with health and reflection.
+fn grpc(
+    service: &mut Service,
+) -> Result<(HealthReporter, Router), tonic_reflection::server::Error> {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let routes = service
+        .grpc
+        .take()
+        .unwrap_or_else(|| Routes::from(Router::new()));
+    let mut reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+    for descriptor in &service.descriptors {
+        reflection = reflection.register_encoded_file_descriptor_set(descriptor);
+    }
+    let routes = routes
+        .add_service(health)
+        .add_service(reflection.build_v1()?);
+    // Its fallback would answer unknown REST addresses as gRPC errors.
+    Ok((reporter, routes.into_axum_router().reset_fallback()))
+}
+
+async fn report_health(
+    health: Health,
+    reporter: HealthReporter,
+    clock: SharedClock,
+    tasks: TaskGroup,
+) {
+    let closing = tasks.closing_token();
+    loop {
+        let ready = health.is_ready().await;
+        let status = if ready {
+            ServingStatus::Serving
+        } else {
+            ServingStatus::NotServing
+        };
+        reporter.set_service_status("", status).await;
+        if closing
+            .run_until_cancelled(clock.sleep(HEALTH_INTERVAL))
+            .await
+            .is_none()
+        {
+            reporter
+                .set_service_status("", ServingStatus::NotServing)
+                .await;
+            return;
+        }
+    }
+}
+
+async fn not_found(request: axum::extract::Request) -> axum::response::Response {
+    use axum::response::IntoResponse;
+    if super::request::is_grpc(request.headers()) {
+        return tonic::Status::unimplemented("no such method").into_http::<axum::body::Body>();
+    }
+    Problem::new(Code::NotFound, "no such address").into_response()
+}
