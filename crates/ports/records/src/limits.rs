@@ -2,7 +2,13 @@
 
 /// A row: the sum of its values, in bytes.
 pub const ROW_BYTES: usize = 256 * 1024;
-/// A batch, or a conditional change of several rows: the sum of its rows, in bytes.
+/// What a row of a batch counts beside its values, in bytes: as much as Cassandra counts at most for
+/// the row's own data (liveness, time to live) against its `batch_size_fail_threshold` of 50 KiB.
+pub const BATCH_ROW_OVERHEAD_BYTES: usize = 32;
+/// What each column outside of the key counts beside its value, in bytes: Cassandra's timestamp,
+/// time to live and deletion time of a cell.
+pub const BATCH_CELL_OVERHEAD_BYTES: usize = 20;
+/// A batch, or a conditional change of several rows: the sum of its rows with their overhead, in bytes.
 pub const BATCH_BYTES: usize = 32 * 1024;
 /// A batch, or a conditional change: rows.
 pub const BATCH_ROWS: usize = 100;

@@ -122,6 +122,14 @@ impl Write {
     }
 }
 
+impl Write {
+    /// What the write counts towards [`crate::limits::BATCH_BYTES`]: its values and its overhead, in bytes.
+    #[must_use]
+    pub fn batch_bytes(&self) -> usize {
+        self.schema().batch_bytes(self.size_bytes())
+    }
+}
+
 /// What an existing row must look like: every named column equals the value. At least one of the
 /// values must not be null (Cassandra would otherwise take an absent row for a match).
 #[derive(Clone, Debug, Default, PartialEq)]

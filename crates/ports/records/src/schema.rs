@@ -1,6 +1,6 @@
 //! Declarations of tables.
 
-use crate::{ColumnType, Row, Value};
+use crate::{ColumnType, Row, Value, limits};
 
 /// The name of the column that every conditional table has beside its declared ones: the id of
 /// the operation that wrote the row last.
@@ -108,6 +108,13 @@ impl TableSchema {
     #[must_use]
     pub const fn has_op_id(&self) -> bool {
         matches!(self.write_mode, WriteMode::Conditional)
+    }
+
+    /// What a row with values of `values` bytes counts towards [`limits::BATCH_BYTES`].
+    #[must_use]
+    pub fn batch_bytes(&self, values: usize) -> usize {
+        let cells = self.others().len() + usize::from(self.has_op_id());
+        values + limits::BATCH_ROW_OVERHEAD_BYTES + cells * limits::BATCH_CELL_OVERHEAD_BYTES
     }
 
     /// The time to live to give a row written at `now_ms`, in whole seconds: up to its `ttl`

@@ -187,7 +187,7 @@ pub fn writes(writes: &[Write]) -> Result<(), RecordsError> {
             Write::Delete { key: deleted, .. } => key(schema, deleted)?,
         }
     }
-    several(writes.len(), writes.iter().map(Write::size_bytes).sum())
+    several(writes.len(), writes.iter().map(Write::batch_bytes).sum())
 }
 
 /// Checks a conditional change.
@@ -241,7 +241,11 @@ pub fn conditional(conditional: &Conditional) -> Result<(), RecordsError> {
     }
     several(
         keys.len(),
-        conditional.changes.iter().map(RowChange::size_bytes).sum(),
+        conditional
+            .changes
+            .iter()
+            .map(|change| schema.batch_bytes(change.size_bytes()))
+            .sum(),
     )
 }
 

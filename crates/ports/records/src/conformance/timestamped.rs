@@ -312,7 +312,10 @@ pub(super) async fn a_batch_is_ordered_by_its_timestamps(context: Context) -> Ca
 pub(super) async fn a_full_batch_over_many_partitions_arrives(context: Context) -> CaseResult {
     let store = context.store().await?;
     let ids: Vec<Uuid> = (0..limits::BATCH_ROWS).map(|_| Uuid::new_v4()).collect();
-    let text = "x".repeat(limits::BATCH_BYTES / limits::BATCH_ROWS - 24);
+    let cells = <Everything as crate::Table>::schema().others().len();
+    let overhead =
+        limits::BATCH_ROW_OVERHEAD_BYTES + cells * limits::BATCH_CELL_OVERHEAD_BYTES + 24;
+    let text = "x".repeat(limits::BATCH_BYTES / limits::BATCH_ROWS - overhead);
     let row = |id| Everything {
         text: Some(text.clone()),
         ..Everything::empty(id, 1)
