@@ -22,7 +22,7 @@ pub use channel::{
     ACTOR_TOKEN, Binder, Bound, BreakerPolicy, CallContext, Channel, ChannelError, ChannelOptions,
     ChannelPolicy, Remote, Resolver, RetryPolicy, SystemResolver, TokenError, TokenSource,
 };
-pub use methods::{Method, method};
+pub use methods::{Method, method, methods};
 
 /// The encoded `FileDescriptorSet` of every contract, for gRPC reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] =

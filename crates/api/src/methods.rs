@@ -39,6 +39,11 @@ pub fn method(path: &str) -> Option<Method> {
     TABLE.get(path).copied()
 }
 
+/// Every method of every contract, with its path.
+pub fn methods() -> impl Iterator<Item = (&'static str, Method)> {
+    TABLE.iter().map(|(path, method)| (path.as_str(), *method))
+}
+
 /// Built once from the descriptors, so that the contract is the only place that says it. The names
 /// are leaked on purpose: the table lives as long as the process and has a few dozen entries.
 static TABLE: LazyLock<HashMap<String, Method>> = LazyLock::new(|| {

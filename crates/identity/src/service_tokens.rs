@@ -1,0 +1,193 @@
+//! The calling service's own token (OAuth 2.0 client credentials, RFC 6749, section 4.4).
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use async_trait::async_trait;
+use axum::body::Body;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::Request;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use riwaq_api::{TokenError, TokenSource};
+use riwaq_clock::SharedClock;
+use riwaq_kit::HttpService;
+use serde::Deserialize;
+use tokio::sync::{Mutex, MutexGuard};
+use url::form_urlencoded;
+use uuid::Uuid;
+
+use crate::SERVICE_NAMESPACE;
+use crate::http::exchange;
+
+/// The shortest pause between two requests to the issuer after one failed, and the age below which
+/// a token is not thrown away because somebody refused it.
+const PAUSE: Duration = Duration::from_secs(1);
+/// A token is not used in its last moments: it must still be valid when it arrives.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// The subject of the tokens of a client (`riwaq-users`), where our own issuer makes them.
+#[must_use]
+pub fn service_id(client_id: &str) -> Uuid {
+    Uuid::new_v5(&SERVICE_NAMESPACE, client_id.as_bytes())
+}
+
+/// Who asks for tokens, and where.
+#[derive(Clone)]
+pub struct ClientCredentials {
+    /// The whole address of the issuer's token endpoint (the internal one).
+    pub token_address: String,
+    /// Such as `riwaq-users`.
+    pub client_id: String,
+    /// Never printed.
+    pub client_secret: String,
+}
+
+impl fmt::Debug for ClientCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientCredentials")
+            .field("token_address", &self.token_address)
+            .field("client_id", &self.client_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Fetches a service's tokens and keeps the present one. Renews ahead of expiry, by one caller at a
+/// time, while the others go on with the old one.
+pub struct ServiceTokens {
+    service: HttpService,
+    credentials: ClientCredentials,
+    clock: SharedClock,
+    held: ArcSwapOption<Held>,
+    /// Held while fetching. Remembers the last failure.
+    fetching: Mutex<Option<(Duration, TokenError)>>,
+}
+
+struct Held {
+    token: Arc<str>,
+    fetched: Duration,
+    renew_from: Duration,
+    unusable_from: Duration,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    access_token: String,
+    expires_in: u64,
+}
+
+impl ServiceTokens {
+    /// Fetches nothing before the first call.
+    #[must_use]
+    pub fn new(service: HttpService, credentials: ClientCredentials, clock: SharedClock) -> Self {
+        Self {
+            service,
+            credentials,
+            clock,
+            held: ArcSwapOption::empty(),
+            fetching: Mutex::default(),
+        }
+    }
+
+    fn usable(&self, now: Duration) -> Option<Arc<Held>> {
+        self.held
+            .load_full()
+            .filter(|held| now < held.unusable_from)
+    }
+
+    async fn fetch(
+        &self,
+        mut last_failure: MutexGuard<'_, Option<(Duration, TokenError)>>,
+    ) -> Result<Arc<str>, TokenError> {
+        let now = self.clock.monotonic();
+        if let Some((at, error)) = &*last_failure
+            && now < at.saturating_add(PAUSE)
+        {
+            return Err(error.clone());
+        }
+        match self.ask().await {
+            Ok(answer) => {
+                *last_failure = None;
+                let life = Duration::from_secs(answer.expires_in);
+                let token: Arc<str> = answer.access_token.into();
+                self.held.store(Some(Arc::new(Held {
+                    token: Arc::clone(&token),
+                    fetched: now,
+                    renew_from: now.saturating_add(life * 3 / 4),
+                    unusable_from: now.saturating_add(life.saturating_sub(MARGIN)),
+                })));
+                Ok(token)
+            }
+            Err(reason) => {
+                let error = TokenError { reason };
+                tracing::warn!(client = self.credentials.client_id, %error, "no new service token");
+                *last_failure = Some((self.clock.monotonic(), error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    async fn ask(&self) -> Result<Answer, String> {
+        let ClientCredentials {
+            token_address,
+            client_id,
+            client_secret,
+        } = &self.credentials;
+        // Both halves form-encoded first (RFC 6749, section 2.3.1).
+        let encode =
+            |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let pair = format!("{}:{}", encode(client_id), encode(client_secret));
+        let request = Request::post(token_address)
+            .header(AUTHORIZATION, format!("Basic {}", STANDARD.encode(pair)))
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(ACCEPT, "application/json")
+            .body(Body::from("grant_type=client_credentials"))
+            .map_err(|error| error.to_string())?;
+        let answer = exchange(&self.service, &self.clock, request).await?;
+        serde_json::from_slice(&answer).map_err(|_| "the answer is not a token answer".to_owned())
+    }
+}
+
+#[async_trait]
+impl TokenSource for ServiceTokens {
+    async fn token(&self) -> Result<Arc<str>, TokenError> {
+        let now = self.clock.monotonic();
+        if let Some(held) = self.usable(now) {
+            if now < held.renew_from {
+                return Ok(Arc::clone(&held.token));
+            }
+            let Ok(fetching) = self.fetching.try_lock() else {
+                return Ok(Arc::clone(&held.token));
+            };
+            return Ok(self
+                .fetch(fetching)
+                .await
+                .unwrap_or_else(|_| Arc::clone(&held.token)));
+        }
+        let fetching = self.fetching.lock().await;
+        // Whoever had the lock before may have fetched it.
+        match self.usable(self.clock.monotonic()) {
+            Some(held) => Ok(Arc::clone(&held.token)),
+            None => self.fetch(fetching).await,
+        }
+    }
+
+    fn refused(&self, token: &str) {
+        let now = self.clock.monotonic();
+        let stale =
+            |held: &Held| *held.token == *token && now >= held.fetched.saturating_add(PAUSE);
+        if self.held.load().as_ref().is_some_and(|held| stale(held)) {
+            self.held.store(None);
+        }
+    }
+}
+
+impl fmt::Debug for ServiceTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceTokens")
+            .field("credentials", &self.credentials)
+            .finish_non_exhaustive()
+    }
+}
