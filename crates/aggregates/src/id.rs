@@ -100,8 +100,7 @@ pub(crate) fn is_valid_text(text: &str) -> bool {
 }
 
 /// A new id that sorts by the time it was made (UUID version 7, RFC 9562 section 5.7).
-#[must_use]
-pub fn new_id(clock: &dyn Clock) -> Uuid {
+pub(crate) fn new_id(clock: &dyn Clock) -> Uuid {
     let millis = u64::try_from(clock.now().timestamp_millis()).unwrap_or(0);
     let mut random = [0; 10];
     rand::rng().fill_bytes(&mut random);

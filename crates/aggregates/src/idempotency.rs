@@ -13,10 +13,10 @@ use riwaq_records::{Decision, Expect, Store, Stored, Table};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::id::later;
-use crate::{Error, Result, new_id, new_op_id};
+use crate::id::{later, new_id};
+use crate::{Error, Result, new_op_id};
 
-/// The longest key, in characters (visible ASCII).
+/// The longest key, in characters (printable ASCII).
 pub const MAX_IDEMPOTENCY_KEY_CHARS: usize = 255;
 
 /// How often the row of a key is tried when others change it at the same time.
@@ -176,7 +176,7 @@ impl Idempotency {
     /// Begins, or finds out what became of, a request of a person under a key.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] for a key that is empty, too long or not visible ASCII;
+    /// [`Error::InvalidInput`] for a key that is empty, too long or not printable ASCII;
     /// [`Error::IdempotencyMismatch`] when it was used for another request;
     /// [`Error::StillRunning`]; [`Error::Records`].
     pub async fn begin(&self, user_id: Uuid, key: &str, request_hash: [u8; 32]) -> Result<Begun> {
@@ -359,9 +359,12 @@ enum Judged {
 }
 
 fn check_key(key: &str) -> Result<()> {
-    let visible = key.bytes().all(|byte| (0x21..=0x7e).contains(&byte));
-    if key.is_empty() || key.len() > MAX_IDEMPOTENCY_KEY_CHARS || !visible {
-        let reason = format!("must be 1 to {MAX_IDEMPOTENCY_KEY_CHARS} visible ASCII characters");
+    // What a header's value may hold (RFC 9110, section 5.5), without the obsolete bytes.
+    let printable = key
+        .bytes()
+        .all(|byte| byte == b'\t' || (0x20..=0x7e).contains(&byte));
+    if key.is_empty() || key.len() > MAX_IDEMPOTENCY_KEY_CHARS || !printable {
+        let reason = format!("must be 1 to {MAX_IDEMPOTENCY_KEY_CHARS} printable ASCII characters");
         return Err(Error::invalid("Idempotency-Key", reason));
     }
     Ok(())

@@ -47,13 +47,12 @@
 //!     }
 //! }
 //!
-//! # async fn example(store: Store, events: Arc<dyn riwaq_events::Events>, clock: riwaq_clock::SharedClock, owner: Uuid)
+//! # async fn example(store: Store, events: Arc<dyn riwaq_events::Events>, clock: riwaq_clock::SharedClock, owner: Uuid, id: Uuid)
 //! # -> Result<(), Error> {
 //! let outbox = Outbox::new("courses", store, events, clock.clone(), OutboxOptions::default(), Arc::new(|| None))?;
 //! let courses = outbox.journal::<Course>()?;
 //! let relay = outbox.relay();          // task group: relay.run(shutdown)
 //!
-//! let id = riwaq_aggregates::new_id(clock.as_ref());
 //! let state = Course { owner, title: "Algèbre".into(), deleted: false };
 //! let created = courses.create(&id, Act::by(owner), Draft::new("created", state)).await?;
 //!
@@ -99,7 +98,7 @@ pub use aggregate::{Act, Aggregate, Draft, Version};
 pub use claims::{CLAIM_GRACE, Claim, Claims};
 pub use cursor::{CursorKey, CursorScope, MAX_CURSOR_CHARS, MIN_SECRET_BYTES};
 pub use error::{Error, Result};
-pub use id::{AggregateId, MAX_ID_BYTES, new_id, new_op_id};
+pub use id::{AggregateId, MAX_ID_BYTES, new_op_id};
 pub use idempotency::{
     Begun, Idempotency, IdempotencyOptions, MAX_IDEMPOTENCY_KEY_CHARS, Recorded, Ticket,
     request_hash,

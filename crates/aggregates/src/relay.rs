@@ -54,7 +54,9 @@ impl<A: Aggregate> Replay for ReplayOf<A> {
             1 => None,
             later => read::at::<A>(store, &id, later - 1, ReadLevel::Quorum).await?,
         };
-        views::write(store, views::writes(previous.as_ref(), &version)?).await?;
+        let newest = read::latest::<A>(store, &id).await?;
+        let newest = newest.as_ref().unwrap_or(&version);
+        views::write(store, views::replay(previous.as_ref(), &version, newest)?).await?;
         Ok(Replayed::Complete(append::event(
             &version,
             source,

@@ -1,0 +1,439 @@
+//! Idempotency keys, claims, and how a slow write ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::join_all;
+use riwaq_aggregates::records::faults::{CrashPoint, FaultRates, Faulty};
+use riwaq_aggregates::records::{
+    Conditional, Key, MigrationPlan, MigrationReport, Outcome, ReadLevel, Records, RecordsError,
+    Scan, Store, StoredRow, TableCursor, TablePage, TableSchema, Write,
+};
+use riwaq_aggregates::{
+    Act, Begun, CLAIM_GRACE, Claims, Draft, Error, Idempotency, IdempotencyOptions, Recorded,
+    Ticket, request_hash,
+};
+use riwaq_clock::ManualClock;
+use riwaq_events::MemoryEvents;
+use uuid::Uuid;
+
+use crate::world::{World, engines, id, note, process, start_of_time};
+
+const USER: Uuid = Uuid::from_u128(9);
+
+fn answer(text: &str) -> Recorded {
+    Recorded {
+        status: 201,
+        headers: vec![("location".into(), "/api/x/1".into())],
+        body: text.into(),
+    }
+}
+
+fn started(begun: Begun) -> Ticket {
+    match begun {
+        Begun::Started(ticket) => ticket,
+        Begun::Finished(answer) => panic!("finished before: {answer:?}"),
+    }
+}
+
+fn keys(store: Store, clock: &Arc<ManualClock>) -> Idempotency {
+    Idempotency::new("notes", store, clock.clone(), IdempotencyOptions::default())
+}
+
+#[tokio::test]
+async fn a_finished_request_is_answered_from_its_key_for_a_day() {
+    for engine in engines().await {
+        let clock = ManualClock::at(start_of_time());
+        let keys = keys(Store::new(engine.records.clone()), &clock);
+        let (hash, other) = (request_hash(&[b"POST", b"a"]), request_hash(&[b"POSTa"]));
+        let first = started(keys.begin(USER, "k", hash).await.unwrap());
+        assert_eq!(
+            keys.begin(USER, "k", hash).await.unwrap_err(),
+            Error::StillRunning
+        );
+        assert_eq!(
+            keys.begin(USER, "k", other).await.unwrap_err(),
+            Error::IdempotencyMismatch
+        );
+        let effect_id = first.effect_id();
+        keys.finish(first, &answer("made")).await.unwrap();
+        clock.advance(Duration::from_secs(24 * 3600 - 1));
+        match keys.begin(USER, "k", hash).await.unwrap() {
+            Begun::Finished(found) => assert_eq!(found, answer("made")),
+            Begun::Started(_) => panic!("done twice"),
+        }
+        assert_eq!(
+            keys.begin(USER, "k", other).await.unwrap_err(),
+            Error::IdempotencyMismatch
+        );
+        // Another person's key is another key.
+        let _other = started(keys.begin(id(8), "k", other).await.unwrap());
+        clock.advance(Duration::from_secs(1));
+        let anew = started(keys.begin(USER, "k", other).await.unwrap());
+        assert_ne!(anew.effect_id(), effect_id);
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_died_is_taken_over_with_the_same_effect_id() {
+    for engine in engines().await {
+        let clock = ManualClock::at(start_of_time());
+        let keys = keys(Store::new(engine.records.clone()), &clock);
+        let hash = request_hash(&[b"a"]);
+        let dead = started(keys.begin(USER, "k", hash).await.unwrap());
+        clock.advance(Duration::from_secs(119));
+        assert_eq!(
+            keys.begin(USER, "k", hash).await.unwrap_err(),
+            Error::StillRunning
+        );
+        clock.advance(Duration::from_secs(1));
+        let heir = started(keys.begin(USER, "k", hash).await.unwrap());
+        assert_eq!(heir.effect_id(), dead.effect_id());
+        // The dead one was only slow: its late end changes nothing.
+        keys.release(dead).await.unwrap();
+        keys.finish(heir, &answer("made")).await.unwrap();
+        assert!(matches!(
+            keys.begin(USER, "k", hash).await.unwrap(),
+            Begun::Finished(_)
+        ));
+    }
+}
+
+#[tokio::test]
+async fn a_refused_request_frees_its_key_and_an_unknown_one_keeps_its_effect_id() {
+    for engine in engines().await {
+        let clock = ManualClock::at(start_of_time());
+        let keys = keys(Store::new(engine.records.clone()), &clock);
+        let (a, b) = (request_hash(&[b"a"]), request_hash(&[b"b"]));
+        let refused = |error: &Error| matches!(error, Error::NotFound { .. });
+        let not_found = keys
+            .run(USER, Some("k"), a, refused, |_| async {
+                Err(Error::NotFound { kind: "note" })
+            })
+            .await;
+        assert_eq!(not_found.unwrap_err(), Error::NotFound { kind: "note" });
+        let mut first_id = None;
+        let unknown = keys
+            .run(USER, Some("k"), b, refused, |id| {
+                first_id = Some(id);
+                async { Err(Error::Records(RecordsError::unknown("lost"))) }
+            })
+            .await;
+        assert!(unknown.unwrap_err().is_retryable());
+        assert_eq!(
+            keys.begin(USER, "k", a).await.unwrap_err(),
+            Error::IdempotencyMismatch
+        );
+        let done = keys
+            .run(USER, Some("k"), b, refused, |id| {
+                assert_eq!(Some(id), first_id);
+                async { Ok::<_, Error>(answer("made")) }
+            })
+            .await;
+        assert_eq!(done.unwrap(), answer("made"));
+    }
+}
+
+#[tokio::test]
+async fn of_many_requests_with_one_key_one_is_done() {
+    for seed in 0..10 {
+        for engine in engines().await {
+            let clock = ManualClock::at(start_of_time());
+            let rates = FaultRates {
+                delay: 0.8,
+                ..FaultRates::default()
+            };
+            let keys = keys(
+                Store::new(Arc::new(Faulty::new(engine.records.clone(), rates, seed))),
+                &clock,
+            );
+            let requests = (0..8).map(|_| keys.begin(USER, "k", request_hash(&[b"a"])));
+            let begun = join_all(requests).await;
+            assert_eq!(begun.iter().filter(|begun| begun.is_ok()).count(), 1);
+            assert!(
+                begun
+                    .iter()
+                    .flat_map(|begun| begun.as_ref().err())
+                    .all(|error| *error == Error::StillRunning)
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_dies_at_any_write_and_the_effect_is_made_once() {
+    for fatal in 1..=8 {
+        for point in [CrashPoint::Before, CrashPoint::After] {
+            for engine in engines().await {
+                let mut world = World::new(engine).await;
+                let hash = request_hash(&[b"a"]);
+                let attempt = async |world: &World| {
+                    let keys = keys(world.outbox.store().clone(), &world.clock);
+                    keys.run(
+                        USER,
+                        Some("k"),
+                        hash,
+                        |_| false,
+                        |effect| {
+                            let notes = world.notes.clone();
+                            async move {
+                                let act = Act::by(USER).with_op_id(effect);
+                                let made = notes
+                                    .create(&effect, act, Draft::new("created", note("sara")))
+                                    .await?;
+                                Ok::<_, Error>(answer(&made.id.to_string()))
+                            }
+                        },
+                    )
+                    .await
+                };
+                world.faulty.crash_at(fatal, point);
+                let first = attempt(&world).await;
+                world.restart();
+                // Long enough for the dead one to be given up.
+                world.clock.advance(Duration::from_secs(120));
+                let second = attempt(&world).await.unwrap();
+                if let Ok(first) = first {
+                    assert_eq!(first, second);
+                }
+                world.settle().await;
+                world
+                    .assert_converged(&[second.body.parse().unwrap()])
+                    .await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn keys_that_are_no_header_values_are_refused_by_name() {
+    for engine in engines().await {
+        let clock = ManualClock::at(start_of_time());
+        let keys = keys(Store::new(engine.records.clone()), &clock);
+        for bad in ["", "a\nb", "é", "\u{0}", &"x".repeat(256)] {
+            let refused = keys.begin(USER, bad, [0; 32]).await.unwrap_err();
+            assert!(
+                matches!(
+                    refused,
+                    Error::InvalidInput {
+                        field: "Idempotency-Key",
+                        ..
+                    }
+                ),
+                "{bad:?}"
+            );
+        }
+        let _longest = started(keys.begin(USER, &"x".repeat(255), [0; 32]).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_value_is_claimed_once_and_only_a_dead_claim_is_taken_over() {
+    for engine in engines().await {
+        let clock = ManualClock::at(start_of_time());
+        let claims = Claims::new(
+            Store::new(engine.records.clone()),
+            clock.clone(),
+            CLAIM_GRACE,
+        );
+        let claim = async |holder: &str, holds: bool| {
+            claims
+                .claim("notes.title", "a", holder, |_| async move { Ok(holds) })
+                .await
+        };
+        let taken = |holder: &str| Error::Taken {
+            scope: "notes.title".into(),
+            holder: holder.into(),
+        };
+        let granted = claim("1", false).await.unwrap();
+        assert!(granted.is_fresh());
+        claim("1", false).await.unwrap();
+        // Within the grace nobody asks whether the holder exists: it may be about to.
+        assert_eq!(claim("2", false).await.unwrap_err(), taken("1"));
+        clock.advance(CLAIM_GRACE / 2);
+        assert!(!granted.is_fresh());
+        clock.advance(CLAIM_GRACE / 2);
+        assert_eq!(claim("2", true).await.unwrap_err(), taken("1"));
+        claim("2", false).await.unwrap();
+        assert_eq!(
+            claims.holder("notes.title", "a").await.unwrap().as_deref(),
+            Some("2")
+        );
+        claims.release("notes.title", "a", "1").await.unwrap();
+        assert_eq!(claim("1", false).await.unwrap_err(), taken("2"));
+        claims.release("notes.title", "a", "2").await.unwrap();
+        claim("1", true).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn of_many_claimants_one_gets_a_free_and_one_a_dead_value() {
+    for seed in 0..10 {
+        for engine in engines().await {
+            let clock = ManualClock::at(start_of_time());
+            let rates = FaultRates {
+                delay: 0.8,
+                ..FaultRates::default()
+            };
+            let store = Store::new(Arc::new(Faulty::new(engine.records.clone(), rates, seed)));
+            let claims = Claims::new(store, clock.clone(), CLAIM_GRACE);
+            for round in 0..2 {
+                let claimants = (0..6).map(|at| {
+                    let (claims, holder) = (claims.clone(), format!("{round}-{at}"));
+                    async move {
+                        claims
+                            .claim("s", "v", &holder, |_| async { Ok(false) })
+                            .await
+                    }
+                });
+                let granted = join_all(claimants)
+                    .await
+                    .into_iter()
+                    .filter(Result::is_ok)
+                    .count();
+                assert_eq!(granted, 1, "round {round}");
+                clock.advance(CLAIM_GRACE);
+            }
+        }
+    }
+}
+
+/// A store on which time passes with every version that is written.
+#[derive(Debug)]
+struct Slow {
+    inner: Arc<dyn Records>,
+    clock: Arc<ManualClock>,
+    /// How long the pointer takes, and how long the version takes.
+    pointer: Duration,
+    version: Duration,
+    /// Whether versions are written, and no answer about them ever comes back.
+    mute: bool,
+}
+
+#[async_trait]
+impl Records for Slow {
+    async fn get(
+        &self,
+        schema: &'static TableSchema,
+        key: &Key,
+        level: ReadLevel,
+    ) -> Result<Option<StoredRow>, RecordsError> {
+        if self.mute && schema.name == "note_versions" {
+            return Err(RecordsError::unavailable("mute"));
+        }
+        self.inner.get(schema, key, level).await
+    }
+    async fn scan(&self, scan: &Scan) -> Result<Vec<StoredRow>, RecordsError> {
+        self.inner.scan(scan).await
+    }
+    async fn write(&self, writes: Vec<Write>) -> Result<(), RecordsError> {
+        if writes.iter().any(|write| write.schema().name == "outbox") {
+            self.clock.advance(self.pointer);
+        }
+        self.inner.write(writes).await
+    }
+    async fn apply(&self, conditional: Conditional) -> Result<Outcome, RecordsError> {
+        if conditional.schema.name == "note_versions" {
+            self.clock.advance(self.version);
+            if self.mute {
+                let _unheard = self.inner.apply(conditional).await;
+                return Err(RecordsError::unknown("mute"));
+            }
+        }
+        self.inner.apply(conditional).await
+    }
+    async fn scan_table(
+        &self,
+        schema: &'static TableSchema,
+        after: Option<&TableCursor>,
+        limit: usize,
+    ) -> Result<TablePage, RecordsError> {
+        self.inner.scan_table(schema, after, limit).await
+    }
+    async fn schema_number(&self) -> Result<u32, RecordsError> {
+        self.inner.schema_number().await
+    }
+    async fn migrate(&self, plan: &MigrationPlan) -> Result<MigrationReport, RecordsError> {
+        self.inner.migrate(plan).await
+    }
+    async fn ping(&self) -> Result<(), RecordsError> {
+        self.inner.ping().await
+    }
+}
+
+fn slow(world: &World, pointer: u64, version: u64) -> Store {
+    Store::new(Arc::new(troubled(world, pointer, version, false)))
+}
+
+fn troubled(world: &World, pointer: u64, version: u64, mute: bool) -> Slow {
+    Slow {
+        inner: world.engine.records.clone(),
+        clock: world.clock.clone(),
+        pointer: Duration::from_secs(pointer),
+        version: Duration::from_secs(version),
+        mute,
+    }
+}
+
+#[tokio::test]
+async fn a_write_of_which_nothing_is_heard_keeps_its_pointer() {
+    for engine in engines().await {
+        let world = World::new(engine).await;
+        let store = Store::new(Arc::new(troubled(&world, 0, 0, true)));
+        let (_outbox, notes) = process(store, Arc::new(world.events.clone()), &world.clock);
+        let unheard = notes
+            .create(&id(1), Act::system(), Draft::new("created", note("sara")))
+            .await;
+        assert!(
+            matches!(unheard, Err(Error::Records(RecordsError::Unknown { .. }))),
+            "{unheard:?}"
+        );
+        assert_eq!(
+            world.notes.load(&id(1)).await.unwrap().unwrap().version,
+            1,
+            "it was written all the same"
+        );
+        world.settle().await;
+        world.assert_converged(&[id(1)]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_write_whose_pointer_took_too_long_gives_up_and_changes_nothing() {
+    for engine in engines().await {
+        let world = World::new(engine).await;
+        let events: Arc<MemoryEvents> = Arc::new(world.events.clone());
+        let (_outbox, notes) = process(slow(&world, 31, 0), events, &world.clock);
+        let late = notes
+            .create(&id(1), Act::system(), Draft::new("created", note("sara")))
+            .await;
+        assert_eq!(late.unwrap_err(), Error::TooSlow { kind: "note" });
+        assert_eq!(world.notes.load(&id(1)).await.unwrap(), None);
+        world.settle().await;
+        world.assert_converged(&[]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_version_that_took_longer_than_any_pointer_lives_is_told_of_all_the_same() {
+    for engine in engines().await {
+        let mut world = World::new(engine).await;
+        let events: Arc<MemoryEvents> = Arc::new(world.events.clone());
+        let (outbox, notes) = process(slow(&world, 0, 0), events.clone(), &world.clock);
+        notes
+            .create(&id(1), Act::system(), Draft::new("created", note("sara")))
+            .await
+            .unwrap();
+        outbox.relay().drain().await;
+        // The version is on its way for an hour: a relay has dropped its pointer long since.
+        let (_outbox, notes) = process(slow(&world, 0, 3600), events, &world.clock);
+        crate::world::change(&notes, id(1), id(77), &crate::world::Change::Mark(1))
+            .await
+            .unwrap();
+        assert_eq!(world.pointers().await.len(), 2, "it gets a second pointer");
+        world.heal();
+        world.settle().await;
+        world.assert_converged(&[id(1)]).await;
+    }
+}
