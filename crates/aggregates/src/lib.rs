@@ -87,6 +87,7 @@ mod idempotency;
 mod inbox;
 mod journal;
 mod lease;
+mod options;
 mod outbox;
 mod read;
 mod relay;
@@ -106,7 +107,8 @@ pub use idempotency::{
 pub use inbox::{Handled, INBOX_KEEP, Inbox};
 pub use journal::Journal;
 pub use lease::{Lease, LeaseRow, Leases};
-pub use outbox::{Intent, Outbox, OutboxOptions, TraceSource};
+pub use options::OutboxOptions;
+pub use outbox::{Intent, Outbox, TraceSource};
 pub use relay::{Relay, Walked};
 pub use views::ViewRows;
 // For `version_table!`, and so that a service names one crate in its declarations.

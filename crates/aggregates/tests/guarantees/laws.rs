@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use riwaq_aggregates::records::{Memory, Store, TableSchema};
-use riwaq_aggregates::{Act, Aggregate, Draft, Error, OutboxOptions, Version, new_op_id};
+use riwaq_aggregates::records::{Memory, RecordsError, Store, TableSchema};
+use riwaq_aggregates::{Act, Aggregate, Draft, Error, OutboxOptions, Version, ViewRows, new_op_id};
 use riwaq_clock::ManualClock;
 use riwaq_events::{MemoryEvents, RetryPolicy};
 use serde::{Deserialize, Serialize};
@@ -215,6 +215,73 @@ async fn what_cannot_be_stored_is_refused_before_anything_is_written() {
             .await;
         assert!(matches!(refused, Err(Error::Records(_))), "{refused:?}");
         assert_eq!(world.faulty.writes(), 0);
+    }
+}
+
+/// A note that many see, with a row of a kilobyte for each.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Shared {
+    readers: Vec<String>,
+}
+
+riwaq_aggregates::version_table! {
+    /// Versions of shared notes.
+    pub fn shared_versions() = "shared_versions", since 1;
+    key { id: Uuid }
+    columns {}
+}
+
+impl Aggregate for Shared {
+    type Id = Uuid;
+    const KIND: &'static str = "shared";
+    const EVENT: Option<&'static str> = None;
+    fn table() -> &'static TableSchema {
+        shared_versions()
+    }
+    fn views(version: &Version<Self>, rows: &mut ViewRows) -> Result<(), RecordsError> {
+        version.state.readers.iter().try_for_each(|reader| {
+            rows.put(&NoteByOwner {
+                owner: reader.clone(),
+                id: version.id,
+                version: version.version,
+                marks: 0,
+            })
+        })
+    }
+}
+
+#[tokio::test]
+async fn more_views_than_one_batch_takes_are_written_and_deleted() {
+    for engine in engines().await {
+        let world = World::new(engine).await;
+        let journal = world.outbox.journal::<Shared>().unwrap();
+        let readers: Vec<String> = (0..250)
+            .map(|at| format!("{at}{}", "x".repeat(1000)))
+            .collect();
+        let shared = Shared { readers };
+        journal
+            .create(&id(1), Act::system(), Draft::new("created", shared))
+            .await
+            .unwrap();
+        let rows = async || {
+            world
+                .truth()
+                .scan_table::<NoteByOwner>(None, 1000)
+                .await
+                .unwrap()
+                .rows
+        };
+        assert_eq!(rows().await.len(), 250);
+        journal
+            .update(&id(1), None, Act::system(), |current| {
+                let readers = current.state.readers[..10].to_vec();
+                Ok::<_, Error>(Some(Draft::new("narrowed", Shared { readers })))
+            })
+            .await
+            .unwrap();
+        let left = rows().await;
+        assert_eq!(left.len(), 10);
+        assert!(left.iter().all(|stored| stored.row.version == 2));
     }
 }
 

@@ -111,7 +111,12 @@ impl Change {
 
 pub fn tables() -> Vec<&'static TableSchema> {
     let mut tables = riwaq_aggregates::tables();
-    tables.extend([note_versions(), NoteByOwner::schema(), Effect::schema()]);
+    tables.extend([
+        note_versions(),
+        crate::laws::shared_versions(),
+        NoteByOwner::schema(),
+        Effect::schema(),
+    ]);
     tables
 }
 
