@@ -140,7 +140,6 @@ pub struct CallingService(pub Box<str>);
 ///
 /// # Errors
 /// An internal error when it is not: the table and the handler do not agree.
-#[expect(clippy::result_large_err, reason = "tonic's own error type")]
 pub fn actor<T>(request: &tonic::Request<T>) -> Result<Actor, Status> {
     maybe_actor(request)
         .ok_or_else(|| Status::internal("the method is not declared to be for users"))
