@@ -71,7 +71,7 @@ impl Factory for Fresh {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_queue_passes_the_suite() {
-    conformance::run(&Fresh {
+    conformance::run("sqlite", &Fresh {
         max_memory_events: 1024,
     })
     .await;
@@ -80,7 +80,7 @@ async fn the_queue_passes_the_suite() {
 /// Almost everything waits on disk only: every refill path is taken.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_queue_passes_the_suite_with_little_memory() {
-    conformance::run(&Fresh {
+    conformance::run("sqlite with little memory", &Fresh {
         max_memory_events: 3,
     })
     .await;
@@ -89,6 +89,7 @@ async fn the_queue_passes_the_suite_with_little_memory() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_when_calls_fail_at_random() {
     conformance::run_under_faults(
+        "sqlite",
         &Fresh {
             max_memory_events: 64,
         },

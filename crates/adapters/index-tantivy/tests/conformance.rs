@@ -48,7 +48,7 @@ impl Instance for Folder {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tantivy_conforms() {
-    conformance::run_all(&Folders).await;
+    conformance::run_all("tantivy", &Folders).await;
 }
 
 #[tokio::test]

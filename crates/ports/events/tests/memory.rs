@@ -46,12 +46,12 @@ impl Factory for Fresh {
 
 #[tokio::test]
 async fn the_memory_version_passes_the_suite() {
-    conformance::run(&Fresh).await;
+    conformance::run("memory", &Fresh).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_when_calls_fail_at_random() {
     for seed in 0..4 {
-        conformance::run_under_faults(&Fresh, seed).await;
+        conformance::run_under_faults("memory", &Fresh, seed).await;
     }
 }

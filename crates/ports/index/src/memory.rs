@@ -253,6 +253,6 @@ mod tests {
 
     #[tokio::test]
     async fn the_memory_index_conforms() {
-        conformance::run_all(&MemoryFactory).await;
+        conformance::run_all("memory", &MemoryFactory).await;
     }
 }

@@ -73,15 +73,15 @@ pub const TESTS: &[(&str, Test)] = &[
 /// Runs every test on a fresh fixture.
 ///
 /// # Panics
-/// When a test fails; its name is printed before it starts.
+/// When a test fails; the names of those before it are printed.
 #[expect(
     clippy::print_stdout,
-    reason = "the name of the test that is about to run"
+    reason = "the list of tests that passed is part of the output"
 )]
-pub async fn run(factory: &dyn Factory) {
+pub async fn run(adapter: &str, factory: &dyn Factory) {
     for (name, test) in TESTS {
-        println!("mail: {name}");
         test(&*factory.fresh().await).await;
+        println!("conformance: mail/{adapter}/{name} ok");
     }
 }
 
@@ -306,6 +306,6 @@ mod tests {
 
     #[tokio::test]
     async fn the_memory_version_passes_the_suite() {
-        run(&Fresh).await;
+        run("memory", &Fresh).await;
     }
 }

@@ -137,13 +137,15 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// Runs all cases, each on a fresh store, and returns the names of those that failed with their reasons.
-pub async fn run(factory: &dyn Factory) -> Vec<(&'static str, Failure)> {
+#[expect(clippy::print_stdout, reason = "the list of cases that passed is part of the output")]
+pub async fn run(adapter: &str, factory: &dyn Factory) -> Vec<(&'static str, Failure)> {
     let mut failures = Vec::new();
     for case in cases() {
         let clock = ManualClock::at(DateTime::from_timestamp(1_800_000_000, 0).unwrap_or_default());
         let fixture = factory.fresh(Arc::clone(&clock)).await;
-        if let Err(failure) = (case.run)(&mut Stage { fixture, clock }).await {
-            failures.push((case.name, failure));
+        match (case.run)(&mut Stage { fixture, clock }).await {
+            Ok(()) => println!("conformance: blobs/{adapter}/{} ok", case.name),
+            Err(failure) => failures.push((case.name, failure)),
         }
     }
     failures
@@ -155,7 +157,7 @@ pub async fn run(factory: &dyn Factory) -> Vec<(&'static str, Failure)> {
 /// When one fails, naming all that failed: this is called by tests.
 #[expect(clippy::panic, reason = "an assertion of tests")]
 pub async fn assert_conforms(adapter: &str, factory: &dyn Factory) {
-    let failures = run(factory).await;
+    let failures = run(adapter, factory).await;
     if !failures.is_empty() {
         let list: Vec<String> = failures
             .iter()

@@ -102,7 +102,7 @@ checks! {
 pub async fn run_all(adapter: &str, factory: &dyn Factory) {
     for (name, check) in checks() {
         check(factory).await;
-        println!("directory conformance, {adapter}: {name} ok");
+        println!("conformance: directory/{adapter}/{name} ok");
     }
 }
 

@@ -119,34 +119,34 @@ pub const TESTS: &[Case] = cases! {
 /// Runs every test on a fresh bus.
 ///
 /// # Panics
-/// When a test fails; its name is printed before it starts.
+/// When a test fails; the names of those before it are printed.
 #[expect(
     clippy::print_stdout,
-    reason = "the name of the test that is about to run"
+    reason = "the list of tests that passed is part of the output"
 )]
-pub async fn run(factory: &dyn Factory) {
+pub async fn run(adapter: &str, factory: &dyn Factory) {
     for case in TESTS {
-        println!("events: {}", case.name);
         (case.test)(&mut *factory.fresh().await).await;
+        println!("conformance: events/{adapter}/{} ok", case.name);
     }
 }
 
 /// Runs those tests that hold on a failing bus, on one that fails by this seed.
 ///
 /// # Panics
-/// When a test fails; its name is printed before it starts.
+/// When a test fails; the names of those before it are printed.
 #[expect(
     clippy::print_stdout,
-    reason = "the name of the test that is about to run"
+    reason = "the list of tests that passed is part of the output"
 )]
-pub async fn run_under_faults(factory: &dyn Factory, seed: u64) {
+pub async fn run_under_faults(adapter: &str, factory: &dyn Factory, seed: u64) {
     for case in TESTS.iter().filter(|case| case.under_faults) {
-        println!("events under faults (seed {seed}): {}", case.name);
         let mut faulty = Faulty {
             inner: factory.fresh().await,
             plan: FaultPlan::rough(seed),
         };
         (case.test)(&mut faulty).await;
+        println!("conformance: events/{adapter} under faults {seed}/{} ok", case.name);
     }
 }
 

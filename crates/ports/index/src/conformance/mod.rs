@@ -93,11 +93,15 @@ cases![
     model::random_operations_agree_with_the_model,
 ];
 
-/// Runs every case, each on a fresh index; panics at the first that fails, after printing its name.
-pub async fn run_all(factory: &dyn Factory) {
+/// Runs every case, each on a fresh index, and prints its name as it passes.
+///
+/// # Panics
+/// When a case fails.
+#[expect(clippy::print_stdout, reason = "the list of cases that passed is part of the output")]
+pub async fn run_all(adapter: &str, factory: &dyn Factory) {
     for (name, case) in cases() {
-        eprintln!("index conformance: {name}");
         case(factory).await;
+        println!("conformance: index/{adapter}/{name} ok");
     }
 }
 

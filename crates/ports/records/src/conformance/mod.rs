@@ -249,9 +249,9 @@ pub async fn run_matching(factory: Arc<dyn Factory>, filter: &str) -> Result<(),
             Err(_) => Err(Failure::new(format!("took longer than {CASE_TIMEOUT:?}"))),
         };
         match result {
-            Ok(()) => println!("records/{engine}/{} ok", case.name),
+            Ok(()) => println!("conformance: records/{engine}/{} ok", case.name),
             Err(failure) => {
-                println!("records/{engine}/{} FAILED: {failure}", case.name);
+                println!("conformance: records/{engine}/{} FAILED: {failure}", case.name);
                 failed.push(format!("{}: {failure}", case.name));
             }
         }
