@@ -11,7 +11,7 @@ use syn::{DeriveInput, parse_macro_input};
 
 /// Makes a struct a row of a table.
 ///
-/// ```ignore
+/// ```text
 /// #[derive(Table)]
 /// #[table(name = "course_versions", write = "conditional", partition(id), clustering(version desc))]
 /// struct CourseVersion {

@@ -158,3 +158,156 @@ pub struct MigrationReport {
     /// The store's number now.
     pub to: u32,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ColumnType, Order, WriteMode};
+
+    const ID: Column = Column {
+        name: "id",
+        kind: ColumnType::Uuid,
+        nullable: false,
+        since: 1,
+    };
+
+    fn table(
+        columns: Vec<Column>,
+        partition_columns: usize,
+        clustering: &'static [Order],
+    ) -> TableSchema {
+        TableSchema {
+            name: "things",
+            since: 1,
+            write_mode: WriteMode::Timestamped,
+            columns: columns.leak(),
+            partition_columns,
+            clustering,
+            ttl_column: None,
+        }
+    }
+
+    fn refused(schema: TableSchema) -> String {
+        match MigrationPlan::new([&*Box::leak(Box::new(schema))]) {
+            Err(RecordsError::Schema { reason }) => reason,
+            other => panic!("expected a schema error, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn declarations_that_break_a_rule_are_refused() {
+        let column = |name, kind, nullable, since| Column {
+            name,
+            kind,
+            nullable,
+            since,
+        };
+        let later = column("n", ColumnType::BigInt, false, 2);
+        let optional = column("n", ColumnType::BigInt, true, 1);
+        let ratio = column("n", ColumnType::Double, false, 1);
+        let op_id = column("op_id", ColumnType::Uuid, true, 1);
+        let until = column("until", ColumnType::Timestamp, true, 1);
+        let good = || table(vec![ID], 1, &[]);
+        for (what, schema) in [
+            (
+                "upper case",
+                TableSchema {
+                    name: "Things",
+                    ..good()
+                },
+            ),
+            (
+                "hostile",
+                TableSchema {
+                    name: "things\"; --",
+                    ..good()
+                },
+            ),
+            (
+                "engine's name",
+                TableSchema {
+                    name: "riwaq_tables",
+                    ..good()
+                },
+            ),
+            (
+                "too long",
+                TableSchema {
+                    name: "a234567890123456789012345678901234567890123456789",
+                    ..good()
+                },
+            ),
+            ("number 0", TableSchema { since: 0, ..good() }),
+            ("no partition", table(vec![ID], 0, &[])),
+            (
+                "no such clustering column",
+                table(vec![ID], 1, &[Order::Ascending]),
+            ),
+            ("twice", table(vec![ID, ID], 1, &[])),
+            ("later and required", table(vec![ID, later], 1, &[])),
+            (
+                "later in the key",
+                table(vec![ID, Column { since: 2, ..ID }], 1, &[]),
+            ),
+            (
+                "optional key",
+                table(vec![ID, optional], 1, &[Order::Ascending]),
+            ),
+            ("double key", table(vec![ratio], 1, &[])),
+            ("the store's column", table(vec![ID, op_id], 1, &[])),
+            (
+                "optional ttl",
+                TableSchema {
+                    ttl_column: Some("until"),
+                    ..table(vec![ID, until], 1, &[])
+                },
+            ),
+            (
+                "no such ttl",
+                TableSchema {
+                    ttl_column: Some("until"),
+                    ..good()
+                },
+            ),
+            ("too many columns", table(vec![ID; 65], 1, &[])),
+        ] {
+            assert!(refused(schema).contains("table "), "{what}");
+        }
+    }
+
+    #[test]
+    fn the_plan_is_sorted_by_number_and_nothing_declared_is_dropped() {
+        static TABLE: TableSchema = TableSchema {
+            name: "things",
+            since: 2,
+            write_mode: WriteMode::Conditional,
+            columns: &[
+                Column { since: 2, ..ID },
+                Column {
+                    name: "n",
+                    kind: ColumnType::BigInt,
+                    nullable: true,
+                    since: 5,
+                },
+            ],
+            partition_columns: 1,
+            clustering: &[],
+            ttl_column: None,
+        };
+        let plan = MigrationPlan::new([&TABLE])
+            .unwrap()
+            .drop_table(4, "old")
+            .unwrap();
+        let plan = plan.drop_column(4, "things", "gone").unwrap();
+        let numbers: Vec<u32> = plan.after(0).map(|(number, _)| number).collect();
+        assert_eq!((numbers, plan.latest()), (vec![2, 4, 5], 5));
+        let rest: Vec<_> = plan.after(4).collect();
+        assert_eq!(
+            rest,
+            [(5, &[Step::AddColumn(&TABLE, &TABLE.columns[1])][..])]
+        );
+        assert!(plan.clone().drop_table(6, "things").is_err());
+        assert!(plan.clone().drop_column(6, "things", "n").is_err());
+        assert!(MigrationPlan::new([&TABLE, &TABLE]).is_err());
+    }
+}

@@ -128,3 +128,94 @@ fn is_empty(slice: &Slice) -> bool {
         Ordering::Less => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Column, ColumnType, TableSchema, WriteMode};
+
+    const fn column(name: &'static str) -> Column {
+        Column {
+            name,
+            kind: ColumnType::BigInt,
+            nullable: false,
+            since: 1,
+        }
+    }
+
+    static TABLE: TableSchema = TableSchema {
+        name: "t",
+        since: 1,
+        write_mode: WriteMode::Timestamped,
+        columns: &[column("p"), column("a"), column("b")],
+        partition_columns: 1,
+        clustering: &[Order::Ascending, Order::Descending],
+        ttl_column: None,
+    };
+
+    fn number(n: i64) -> Value {
+        Value::BigInt(n)
+    }
+
+    fn scan() -> Scan {
+        Scan::partition(&TABLE, vec![number(0)])
+    }
+
+    #[test]
+    fn without_a_cursor_there_is_one_range() {
+        let all = Slice {
+            prefix: Vec::new(),
+            lower: Bound::Unbounded,
+            upper: Bound::Unbounded,
+        };
+        assert_eq!(slices(&scan()), [all]);
+    }
+
+    #[test]
+    fn behind_a_cursor_each_column_goes_its_own_way() {
+        let after = Some(vec![number(1), number(2)]);
+        let deep = Slice {
+            prefix: vec![number(1)],
+            lower: Bound::Unbounded,
+            upper: Bound::Excluded(number(2)),
+        };
+        let rest = Slice {
+            prefix: Vec::new(),
+            lower: Bound::Excluded(number(1)),
+            upper: Bound::Unbounded,
+        };
+        assert_eq!(slices(&Scan { after, ..scan() }), [deep, rest]);
+    }
+
+    #[test]
+    fn bounds_stay_and_a_cursor_outside_of_them_leaves_what_is_inside() {
+        let bounded = |after: i64| Scan {
+            lower: Bound::Included(number(3)),
+            upper: Bound::Included(number(5)),
+            after: Some(vec![number(after), number(0)]),
+            ..scan()
+        };
+        let within = |lower| Slice {
+            prefix: Vec::new(),
+            lower,
+            upper: Bound::Included(number(5)),
+        };
+        assert_eq!(slices(&bounded(1)), [within(Bound::Included(number(3)))]);
+        assert_eq!(slices(&bounded(4))[1], within(Bound::Excluded(number(4))));
+        assert_eq!(slices(&bounded(5)).len(), 1);
+        assert_eq!(slices(&bounded(9)), []);
+    }
+
+    #[test]
+    fn a_cursor_at_the_end_of_the_key_leaves_nothing_of_a_full_prefix() {
+        let key = vec![number(1), number(2)];
+        assert_eq!(
+            slices(&Scan {
+                prefix: key.clone(),
+                after: Some(key),
+                ..scan()
+            }),
+            []
+        );
+    }
+}

@@ -5,6 +5,20 @@ use uuid::Uuid;
 use crate::{KeyPart, RecordsError, Row, StoredRow, TableSchema};
 
 /// A struct that is a row of a table. Made by `#[derive(Table)]`.
+///
+/// What only the types can tell is checked when the struct is compiled: a key column is neither
+/// optional nor a double,
+/// ```compile_fail,E0080
+/// #[derive(riwaq_records::Table)]
+/// #[table(name = "rows", write = "conditional", partition(id))]
+/// struct Row { id: Option<i64> }
+/// ```
+/// and a column that is added later is optional:
+/// ```compile_fail,E0080
+/// #[derive(riwaq_records::Table)]
+/// #[table(name = "rows", write = "conditional", partition(id))]
+/// struct Row { id: i64, #[column(since = 2)] n: i64 }
+/// ```
 pub trait Table: Sized + Send + Sync + 'static {
     /// The partition columns as a tuple.
     type Partition: KeyPart;
