@@ -83,7 +83,6 @@ async fn consume_for_ever(events: &SqliteEvents, seed: u64) {
 
 /// The process that is killed; does nothing when nobody asked for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "started by the other test"]
 async fn the_process_that_is_killed() {
     let Some(folder) = std::env::var_os(FOLDER) else {
         return;
@@ -106,12 +105,7 @@ fn round(
     handled: &mut BTreeSet<String>,
 ) {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "the_process_that_is_killed",
-            "--ignored",
-            "--nocapture",
-        ])
+        .args(["--exact", "the_process_that_is_killed", "--nocapture"])
         .env(FOLDER, folder)
         .env(ROUND, round.to_string())
         .stdout(Stdio::piped())
