@@ -6,6 +6,7 @@
 use std::cell::Cell;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry::KeyValue;
 use opentelemetry::trace::{FutureExt as _, SpanKind};
 use rand::RngExt as _;
 use uuid::Uuid;
@@ -160,36 +161,50 @@ pub async fn within<F: Future>(trace: TraceContext, future: F) -> F::Output {
     enter(Step { trace, otel: None }, future).await
 }
 
-/// Handles an event as a step of the trace that it came from (`traceparent` is the event's extension
-/// attribute), or of a new one. `name` says what is done, such as `search riwaq.files.file.changed`.
-pub async fn consuming<F, T, E>(name: &str, traceparent: Option<&str>, future: F) -> Result<T, E>
+/// Handles an event in `service` as a step of the trace that it came from (`traceparent` is the event's
+/// extension attribute), or of a new one. `what` says what is done, such as `index riwaq.files.file.changed`.
+///
+/// # Errors
+/// Those of `future`.
+pub async fn consuming<F, T, E>(
+    service: &'static str,
+    what: &str,
+    traceparent: Option<&str>,
+    future: F,
+) -> Result<T, E>
 where
     F: Future<Output = Result<T, E>>,
 {
     let parent = traceparent.and_then(TraceContext::parse);
-    step(SpanKind::Consumer, name, parent, future).await
+    step(SpanKind::Consumer, service, what, parent, future).await
 }
 
-/// Does a part of the work as a step of its own of the present trace.
-pub async fn in_step<F, T, E>(name: &str, future: F) -> Result<T, E>
+/// Does a part of the work in `service` as a step of its own of the present trace.
+///
+/// # Errors
+/// Those of `future`.
+pub async fn in_step<F, T, E>(service: &'static str, what: &str, future: F) -> Result<T, E>
 where
     F: Future<Output = Result<T, E>>,
 {
-    step(SpanKind::Internal, name, current(), future).await
+    step(SpanKind::Internal, service, what, current(), future).await
 }
 
 async fn step<F, T, E>(
     kind: SpanKind,
-    name: &str,
+    service: &'static str,
+    what: &str,
     parent: Option<TraceContext>,
     future: F,
 ) -> Result<T, E>
 where
     F: Future<Output = Result<T, E>>,
 {
-    let step = Step::begin(kind, parent, || name.to_owned().into());
+    let step = Step::begin(kind, parent, || what.to_owned().into());
     let result = enter(step.clone(), future).await;
-    step.end(result.is_err(), Vec::new);
+    step.end(result.is_err(), || {
+        vec![KeyValue::new("service.role", service)]
+    });
     result
 }
 
@@ -211,6 +226,14 @@ pub(crate) async fn carried<F: Future>(scope: Option<Scope>, future: F) -> F::Ou
     match scope.step.otel.clone() {
         None => CURRENT.scope(scope, future).await,
         Some(otel) => CURRENT.scope(scope, future.with_context(otel)).await,
+    }
+}
+
+/// Does something short in a scope that was kept.
+pub(crate) fn resumed<T>(scope: Option<Scope>, work: impl FnOnce() -> T) -> T {
+    match scope {
+        Some(scope) => CURRENT.sync_scope(scope, work),
+        None => work(),
     }
 }
 

@@ -14,7 +14,9 @@ mod request;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use futures::future::BoxFuture;
+use http::Response;
 use riwaq_clock::SharedClock;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -33,6 +35,9 @@ pub type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), BoxError>> + Send
 
 /// A background task, given the token that tells it to end.
 pub type Background = Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, ()> + Send>;
+
+/// A finishing touch on every answer of a listener.
+pub type Finish = Arc<dyn Fn(&mut Response<Body>) + Send + Sync>;
 
 /// One service, not yet running.
 ///
@@ -54,6 +59,7 @@ pub struct Service {
     descriptors: Vec<&'static [u8]>,
     checks: Vec<(&'static str, Check)>,
     background: Vec<(&'static str, Background)>,
+    finish: Option<Finish>,
     tasks: TaskGroup,
 }
 
@@ -69,6 +75,7 @@ impl Service {
             descriptors: Vec::new(),
             checks: Vec::new(),
             background: Vec::new(),
+            finish: None,
             tasks,
         }
     }
@@ -124,6 +131,13 @@ impl Service {
     {
         self.background
             .push((name, Box::new(move |closing| Box::pin(task(closing)))));
+        self
+    }
+
+    /// Sets what is done to every answer of the listener that serves this service, whoever made the answer.
+    #[must_use]
+    pub fn finish(mut self, finish: impl Fn(&mut Response<Body>) + Send + Sync + 'static) -> Self {
+        self.finish = Some(Arc::new(finish));
         self
     }
 

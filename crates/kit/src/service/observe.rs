@@ -10,6 +10,7 @@ use metrics::{Counter, Histogram};
 use opentelemetry::KeyValue;
 use riwaq_clock::SharedClock;
 
+use crate::context::{self, Scope};
 use crate::telemetry::traces::Step;
 
 /// The status that stands for a client that went away before the answer.
@@ -36,7 +37,8 @@ pub(super) struct Observation {
     method: Method,
     pub(super) route: Route,
     step: Step,
-    /// HTTP status, or gRPC code where `route` is a gRPC method.
+    /// The scope of the request, where its end is seen outside of it.
+    scope: Option<Scope>,
     finished: bool,
 }
 
@@ -83,6 +85,7 @@ impl Observer {
             method: known(method),
             route,
             step,
+            scope: None,
             finished: false,
         }
     }
@@ -162,8 +165,17 @@ impl Observation {
         self.record(status);
     }
 
+    /// Keeps the scope of the request, of which the end will be seen outside of it.
+    pub(super) fn leave_scope(&mut self) {
+        self.scope = context::copy();
+    }
+
     fn record(&mut self, status: u16) {
         self.finished = true;
+        context::resumed(self.scope.take(), || self.speak(status));
+    }
+
+    fn speak(&self, status: u16) {
         let taken = self.observer.clock.monotonic().saturating_sub(self.started);
         self.observer
             .count(&self.method, &self.route, status, taken);
@@ -185,7 +197,7 @@ impl Observation {
                 let code = KeyValue::new("rpc.grpc.status_code", i64::from(status));
                 return vec![
                     KeyValue::new("rpc.system", "grpc"),
-                    KeyValue::new("riwaq.service", service),
+                    KeyValue::new("service.role", service),
                     code,
                 ];
             }
@@ -193,7 +205,7 @@ impl Observation {
                 KeyValue::new("http.request.method", method.to_owned()),
                 KeyValue::new("http.route", route.to_owned()),
                 KeyValue::new("http.response.status_code", i64::from(status)),
-                KeyValue::new("riwaq.service", service),
+                KeyValue::new("service.role", service),
             ]
         });
     }

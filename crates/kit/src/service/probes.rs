@@ -41,6 +41,19 @@ pub(super) fn router(
         })
 }
 
+/// `/metrics` for whoever reaches the service within the process.
+pub(super) fn metrics_only(metrics: MetricsHandle) -> Router {
+    Router::new().route("/metrics", get(async move || rendered(&metrics)))
+}
+
+fn rendered(metrics: &MetricsHandle) -> Response {
+    let kind = (
+        header::CONTENT_TYPE,
+        "text/plain; version=0.0.4; charset=utf-8",
+    );
+    ([kind], metrics.render()).into_response()
+}
+
 #[derive(Clone, Copy)]
 struct Guarded(bool);
 

@@ -14,10 +14,11 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use super::config::ServerConfig;
+use super::head::HeadLayer;
 use super::health::Health;
 use super::listen::Listening;
 use super::request::RequestLayer;
-use super::{Background, Check, Service, head, probes};
+use super::{Background, Check, Service, probes};
 use crate::code::Code;
 use crate::http_service::HttpService;
 use crate::problem::Problem;
@@ -119,7 +120,14 @@ impl Process {
         shutdown: impl Future<Output = ()>,
     ) -> Result<Drained, ServeError> {
         let name = service.name;
-        let layer = RequestLayer::new(name, Arc::clone(&self.clock), self.config.max_requests);
+        let mut layer = RequestLayer::new(name, Arc::clone(&self.clock), self.config.max_requests);
+        if self.public {
+            layer = layer.with_request_id();
+        }
+        let head = HeadLayer {
+            max_bytes: self.config.max_head_bytes,
+            finish: service.finish.take(),
+        };
         let rest = std::mem::take(&mut service.rest);
         let (reporter, grpc) = grpc(&mut service)?;
         self.adopt(service);
@@ -134,10 +142,7 @@ impl Process {
             .layer(layer)
             // After the layer: probes are not worth a line each.
             .merge(probes)
-            .layer(axum::middleware::from_fn_with_state(
-                self.config.max_head_bytes,
-                head::check,
-            ));
+            .layer(head);
         let address = listener.local_addr()?;
         let listening = Listening {
             listener,
@@ -221,6 +226,8 @@ pub(super) fn rest(service: &Service, config: &ServerConfig, clock: &SharedClock
         .fallback(not_found)
         .layer(DefaultBodyLimit::max(config.max_body_bytes))
         .layer(layer)
+        // For the gateway, which lets operators only reach it.
+        .merge(probes::metrics_only(MetricsHandle::install()))
         .with_state(())
 }
 

@@ -14,7 +14,7 @@ use axum::extract::MatchedPath;
 use axum::response::IntoResponse;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use opentelemetry::trace::SpanKind;
 use riwaq_clock::SharedClock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -27,11 +27,15 @@ use crate::context::{self, TraceContext};
 use crate::problem::{PROBLEM_JSON, Problem};
 use crate::telemetry::traces::Step;
 
+/// Names the request to the client.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// Put around a router with `Router::layer`, so that it runs after the route is known.
 #[derive(Clone)]
 pub struct RequestLayer {
     observer: Arc<Observer>,
     permits: Arc<Semaphore>,
+    request_id: bool,
 }
 
 impl RequestLayer {
@@ -42,7 +46,15 @@ impl RequestLayer {
         Self {
             observer: Observer::new(service, clock),
             permits,
+            request_id: false,
         }
+    }
+
+    /// Shows the trace id in every answer as `X-Request-Id`, so that people can report it.
+    #[must_use]
+    pub fn with_request_id(mut self) -> Self {
+        self.request_id = true;
+        self
     }
 }
 
@@ -99,13 +111,17 @@ where
         let Ok(permit) = Arc::clone(&self.layer.permits).try_acquire_owned() else {
             return Box::pin(context::enter(step, overloaded(observation)));
         };
+        let request_id = self.layer.request_id.then(|| step.trace.trace_id_hex());
         let answer = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
         Box::pin(context::enter(step, async move {
-            let response = match answer.await {
+            let mut response = match answer.await {
                 Ok(Ok(response)) => presentable(response.into_response()),
                 Ok(Err(never)) => match never {},
                 Err(_) => panicked(&observation.route),
             };
+            if let Some(id) = request_id.and_then(|id| HeaderValue::try_from(id).ok()) {
+                response.headers_mut().insert(REQUEST_ID, id);
+            }
             Ok(finish(response, observation, permit))
         }))
     }
@@ -169,6 +185,7 @@ fn finish(
         observation.finish(code);
         return response;
     }
+    observation.leave_scope();
     response.map(|body| Body::new(GrpcBody::new(body, observation, permit)))
 }
 

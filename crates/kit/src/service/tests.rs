@@ -397,6 +397,31 @@ async fn oversized_heads_are_problems() {
 }
 
 #[tokio::test]
+async fn every_answer_of_a_public_listener_is_finished_and_named() {
+    let service = Service::new("finish", TaskGroup::new()).finish(|response| {
+        response
+            .headers_mut()
+            .insert("x-finished", http::HeaderValue::from_static("yes"));
+    });
+    let running = start(service, ServerConfig::default(), true).await;
+    for path in ["/none", "/livez", &format!("/{}", "a".repeat(9000))] {
+        let (head, _) = running
+            .send(Request::get(path).header("traceparent", TRACE))
+            .await;
+        assert_eq!(head.headers["x-finished"], "yes", "{path}");
+    }
+    let (head, _) = running
+        .send(Request::get("/none").header("traceparent", TRACE))
+        .await;
+    assert_eq!(
+        head.headers["x-request-id"],
+        "0af7651916cd43dd8448eb211c80319c"
+    );
+    running.stop.send(()).unwrap();
+    running.ended.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn metrics_of_a_public_listener_are_for_operators() {
     let config = ServerConfig {
         metrics_token: Some(crate::Secret::new("scrape")),
