@@ -7,6 +7,7 @@ mod arrows;
 mod backends;
 mod build;
 mod checks;
+mod matrix;
 mod paths;
 mod process;
 mod sizes;

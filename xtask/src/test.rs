@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::backends::Cassandra;
+use crate::matrix::Matrix;
 use crate::{build, checks, process, tools};
 
 /// Which part of the whole to run.
@@ -43,18 +44,27 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if !options.keep_backends {
         cassandra.down()?;
     }
-    let counts = tested?;
+    let (counts, matrix) = tested?;
+    // A part of the tests leaves most of the matrix empty, which says nothing.
+    let missing = if options.args.is_empty() {
+        matrix.print()
+    } else {
+        Vec::new()
+    };
     println!(
         "tests: {} passed, {} failed, {} skipped",
         counts.passed, counts.failed, counts.ignored
     );
+    if !missing.is_empty() {
+        bail!("required and not run: {}", missing.join(", "));
+    }
     if counts.failed > 0 || counts.passed == 0 || counts.ignored > 0 {
         bail!("every test must run and pass");
     }
     Ok(())
 }
 
-fn tests(options: &Options, cassandra: &Cassandra) -> Result<Counts> {
+fn tests(options: &Options, cassandra: &Cassandra) -> Result<(Counts, Matrix)> {
     let program = build::build(false)?;
     let mut cargo = process::cargo();
     cargo.args(["test", "--locked", "--no-fail-fast"]);
@@ -63,6 +73,8 @@ fn tests(options: &Options, cassandra: &Cassandra) -> Result<Counts> {
     } else {
         cargo.args(&options.args);
     }
+    // What passing tests print holds the lines of the suites.
+    cargo.args(["--", "--show-output"]);
     cargo
         .env("RIWAQ_TEST_PROGRAM", program)
         .env("RIWAQ_TEST_PYTHON", tools::python()?)
@@ -72,24 +84,25 @@ fn tests(options: &Options, cassandra: &Cassandra) -> Result<Counts> {
 }
 
 /// Passes the runner's output on, line by line, and adds up its closing lines.
-fn counted(command: &mut Command) -> Result<Counts> {
+fn counted(command: &mut Command) -> Result<(Counts, Matrix)> {
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()
         .context("cannot start cargo test")?;
-    let mut counts = Counts::default();
+    let (mut counts, mut matrix) = (Counts::default(), Matrix::default());
     if let Some(output) = child.stdout.take() {
         for line in BufReader::new(output).lines() {
             let line = line?;
             println!("{line}");
             counts.add(&line);
+            matrix.add(&line);
         }
     }
     let status = child.wait()?;
     if !status.success() && counts.failed == 0 {
         bail!("cargo test ended with {status}");
     }
-    Ok(counts)
+    Ok((counts, matrix))
 }
 
 impl Counts {
