@@ -27,6 +27,7 @@ use crate::tasks::TaskGroup;
 
 pub use config::ServerConfig;
 pub use health::{CheckReport, Health, Report};
+pub use observe::RouteLabel;
 pub use process::{Drained, Process, ServeError};
 pub use request::{RequestLayer, RequestService};
 

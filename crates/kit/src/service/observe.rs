@@ -47,14 +47,21 @@ pub(super) struct Observation {
 pub(super) enum Route {
     Rest(MatchedPath),
     Grpc(Box<str>),
+    Label(&'static str),
     Unmatched,
 }
+
+/// Put into the extensions of an answer by a service that routes by other means than axum's: what the request
+/// was for, in few enough words to be a label of metrics.
+#[derive(Debug, Clone, Copy)]
+pub struct RouteLabel(pub &'static str);
 
 impl Route {
     pub(super) fn as_str(&self) -> &str {
         match self {
             Self::Rest(path) => path.as_str(),
             Self::Grpc(path) => path,
+            Self::Label(label) => label,
             Self::Unmatched => "unmatched",
         }
     }
@@ -163,6 +170,12 @@ impl Observation {
     /// The answer is known: its HTTP status, or its gRPC code.
     pub(super) fn finish(mut self, status: u16) {
         self.record(status);
+    }
+
+    /// The answer says what the request was for.
+    pub(super) fn relabel(&mut self, RouteLabel(label): RouteLabel) {
+        self.step.rename(|| format!("{} {label}", self.method));
+        self.route = Route::Label(label);
     }
 
     /// Keeps the scope of the request, of which the end will be seen outside of it.

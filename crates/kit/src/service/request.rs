@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::{Layer, Service};
 
 use super::grpc_body::GrpcBody;
-use super::observe::{Observation, Observer, Route};
+use super::observe::{Observation, Observer, Route, RouteLabel};
 use crate::code::Code;
 use crate::context::{self, TraceContext};
 use crate::problem::{PROBLEM_JSON, Problem};
@@ -102,7 +102,7 @@ where
         let step = Step::begin(SpanKind::Server, parent, || match &route {
             Route::Rest(path) => Cow::Owned(format!("{} {}", request.method(), path.as_str())),
             Route::Grpc(path) => Cow::Owned(path.trim_start_matches('/').to_owned()),
-            Route::Unmatched => Cow::Borrowed("unmatched"),
+            Route::Label(_) | Route::Unmatched => Cow::Borrowed("unmatched"),
         });
         let observation = self
             .layer
@@ -174,6 +174,9 @@ fn finish(
 ) -> Response<Body> {
     if !matches!(observation.route, Route::Grpc(_)) {
         drop(permit);
+        if let Some(label) = response.extensions().get::<RouteLabel>() {
+            observation.relabel(*label);
+        }
         observation.finish(response.status().as_u16());
         return response;
     }

@@ -284,6 +284,23 @@ async fn one_port_serves_rest_grpc_health_reflection_probes_and_metrics() {
 }
 
 #[tokio::test]
+async fn a_service_that_routes_by_itself_labels_its_answers() {
+    let handler = async || {
+        let mut response = "x".into_response();
+        response.extensions_mut().insert(RouteLabel("/own/{id}"));
+        response
+    };
+    let service = http(
+        Router::new().route("/{*rest}", get(handler)),
+        &ServerConfig::default(),
+    );
+    ask(&service, Request::get("/own/7")).await;
+    let metrics = MetricsHandle::install().render();
+    let line = r#"riwaq_http_requests_total{service="test",method="GET",route="/own/{id}",status="200"} 1"#;
+    assert!(metrics.contains(line), "{metrics}");
+}
+
+#[tokio::test]
 async fn what_is_not_ready_says_so() {
     let service = Service::new("broken", TaskGroup::new())
         .check("records", || async { Err("no route to db7".into()) });

@@ -121,6 +121,13 @@ impl Step {
         }
     }
 
+    /// Names a recorded step anew, once it is known what it is about.
+    pub(crate) fn rename(&self, name: impl FnOnce() -> String) {
+        if let Some(otel) = self.otel.as_ref().filter(|_| self.trace.sampled) {
+            otel.span().update_name(name());
+        }
+    }
+
     /// Ends a recorded step; `attributes` is asked only then.
     pub(crate) fn end(&self, failed: bool, attributes: impl FnOnce() -> Vec<KeyValue>) {
         let Some(otel) = self.otel.as_ref().filter(|_| self.trace.sampled) else {
