@@ -15,6 +15,7 @@ mod scans;
 mod tables;
 mod timestamped;
 mod values;
+mod ways;
 mod whole_table;
 
 use std::fmt::{Debug, Display};
@@ -165,8 +166,8 @@ pub const CASES: &[Case] = cases![
     input::sizes_beyond_the_limits_are_refused,
     input::keys_beyond_the_rules_are_refused,
     input::scans_that_make_no_sense_are_refused,
-    input::a_table_is_written_in_its_own_way_only,
-    input::conditions_that_no_engine_could_hold_are_refused,
+    ways::a_table_is_written_in_its_own_way_only,
+    ways::conditions_that_no_engine_could_hold_are_refused,
     input::an_unknown_table_is_a_schema_error,
     timestamped::the_newest_timestamp_wins_in_any_order_of_arrival,
     timestamped::a_deletion_wins_a_tie_and_outlasts_older_puts,
@@ -251,7 +252,10 @@ pub async fn run_matching(factory: Arc<dyn Factory>, filter: &str) -> Result<(),
         match result {
             Ok(()) => println!("conformance: records/{engine}/{} ok", case.name),
             Err(failure) => {
-                println!("conformance: records/{engine}/{} FAILED: {failure}", case.name);
+                println!(
+                    "conformance: records/{engine}/{} FAILED: {failure}",
+                    case.name
+                );
                 failed.push(format!("{}: {failure}", case.name));
             }
         }
