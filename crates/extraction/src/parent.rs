@@ -91,10 +91,25 @@ impl Extractor {
         let mut is_fed = false;
         let talk = async {
             let listen = async {
-                tokio::join!(
-                    self.listen(output, &mut heard, &mut each),
-                    complaint(complaints)
-                )
+                // Read along, so that a child that complains a lot does not block.
+                let complaint = complaint(complaints);
+                tokio::pin!(complaint);
+                let listen = self.listen(output, &mut heard, &mut each);
+                tokio::pin!(listen);
+                let mut said = None;
+                let silence = loop {
+                    tokio::select! {
+                        silence = &mut listen => break silence,
+                        complaint = &mut complaint, if said.is_none() => said = Some(complaint),
+                    }
+                };
+                let complaint = match (&silence, said) {
+                    (_, Some(said)) => said,
+                    (Silence::Closed, None) => complaint.await,
+                    // It is not waited for, it is killed.
+                    _ => String::new(),
+                };
+                (silence, complaint)
             };
             let feed = feed(content, input);
             tokio::pin!(listen, feed);

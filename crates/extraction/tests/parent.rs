@@ -1,5 +1,7 @@
 //! The parent: programs that are not the child, time, places, and being dropped.
 
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::convert::Infallible;

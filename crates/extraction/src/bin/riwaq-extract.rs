@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    riwaq_extraction::child::run(std::env::args().last().as_deref())
+    riwaq_extraction::child::run(std::env::args().next_back().as_deref())
 }

@@ -39,11 +39,12 @@ fn heading_styles(archive: &mut Archive<'_>) -> Result<HashSet<String>, Failure>
                     headings.insert(style.clone());
                 }
             }
-            Node::Start("outlineLvl", start) if !style.is_empty() => {
-                // 9 is "body text".
-                if attribute(start, "val").is_some_and(|level| level != "9") {
-                    headings.insert(style.clone());
-                }
+            // 9 is "body text".
+            Node::Start("outlineLvl", start)
+                if !style.is_empty()
+                    && attribute(start, "val").is_some_and(|level| level != "9") =>
+            {
+                headings.insert(style.clone());
             }
             Node::End("style") => style.clear(),
             _ => {}

@@ -21,18 +21,14 @@ pub(super) fn blocks(text: &str, sink: &mut Sink<'_>) -> Result<(), Failure> {
     let mut hidden = false;
     for event in Parser::new_ext(text, options) {
         match event {
+            _ if hidden => hidden = !matches!(event, Event::End(TagEnd::MetadataBlock(_))),
+            Event::Start(Tag::MetadataBlock(_)) => hidden = true,
             Event::Text(text)
             | Event::Code(text)
             | Event::InlineMath(text)
-            | Event::DisplayMath(text) => {
-                if !hidden {
-                    block.push_str(&text);
-                }
-            }
+            | Event::DisplayMath(text) => block.push_str(&text),
             Event::SoftBreak => block.push(' '),
             Event::HardBreak => block.push('\n'),
-            Event::Start(Tag::MetadataBlock(_)) => hidden = true,
-            Event::End(TagEnd::MetadataBlock(_)) => hidden = false,
             // What stands in a list item before a nested list is a block of its own.
             Event::Start(Tag::List(_) | Tag::Paragraph | Tag::CodeBlock(_)) => {
                 sink.text(&std::mem::take(&mut block))?;
