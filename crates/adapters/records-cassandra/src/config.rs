@@ -11,7 +11,8 @@ pub struct Config {
     pub contact_points: Vec<String>,
     /// The role to sign in as; empty: no sign-in.
     pub user: String,
-    /// The role's password.
+    /// The role's password. Not part of what is read and printed: the program keeps its secrets apart.
+    #[serde(skip)]
     pub password: String,
     /// The keyspace of this installation: lower-case letters, digits and underscore.
     pub keyspace: String,

@@ -1,0 +1,241 @@
+//! The whole configuration: the program's own part, and one section for each crate.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use riwaq_kit::Secret;
+use riwaq_kit::config::{ConfigDocs, Loader, process_environment, render};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::cli::{Listen, Sources};
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// The address that browsers and programs use, and the issuer of tokens; empty: http, the listening address and port.
+    pub(crate) public_url: String,
+    /// The address to listen at.
+    pub(crate) listen: IpAddr,
+    /// The port to listen at; 0: any that is free.
+    pub(crate) port: u16,
+    /// Where the embedded adapters keep everything.
+    pub(crate) data_dir: PathBuf,
+    pub(crate) secrets: SecretsConfig,
+    pub(crate) records: RecordsConfig,
+    pub(crate) events: EventsConfig,
+    pub(crate) blobs: BlobsConfig,
+    pub(crate) index: IndexConfig,
+    pub(crate) directory: DirectoryConfig,
+    pub(crate) mail: MailConfig,
+    pub(crate) peers: PeersConfig,
+    pub(crate) server: riwaq_kit::service::ServerConfig,
+    pub(crate) telemetry: riwaq_kit::TelemetryConfig,
+    pub(crate) identity: riwaq_identity::IdentityConfig,
+    pub(crate) outbox: riwaq_aggregates::OutboxOptions,
+}
+
+/// Secrets that all processes of an installation share.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SecretsConfig {
+    /// 32 random bytes in base64, from which every other key is derived; `riwaq dev` makes its own.
+    pub(crate) master_key: Option<Secret>,
+}
+
+/// Where records are kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RecordsConfig {
+    /// `sqlite` (embedded) or `cassandra`.
+    pub(crate) engine: RecordsEngine,
+    pub(crate) sqlite: riwaq_records_sqlite::SqliteConfig,
+    pub(crate) cassandra: riwaq_records_cassandra::Config,
+    /// The password of `records.cassandra.user`.
+    pub(crate) cassandra_password: Option<Secret>,
+}
+
+/// An engine of the records port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RecordsEngine {
+    Sqlite,
+    Cassandra,
+}
+
+/// How events travel.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct EventsConfig {
+    pub(crate) sqlite: riwaq_events_sqlite::SqliteEventsConfig,
+}
+
+/// Where the bytes of files are kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct BlobsConfig {
+    pub(crate) folder: riwaq_blobs_fs::Config,
+}
+
+/// Where the search index is kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct IndexConfig {
+    pub(crate) tantivy: riwaq_index_tantivy::Config,
+}
+
+/// Where accounts are kept.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct DirectoryConfig {
+    pub(crate) local: riwaq_directory_local::LocalDirectoryConfig,
+}
+
+/// How mail is sent.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct MailConfig {
+    /// `folder` (for development) or `smtp`.
+    pub(crate) engine: MailEngine,
+    pub(crate) folder: riwaq_mail_folder::FolderMailConfig,
+    pub(crate) smtp: riwaq_mail_smtp::SmtpConfig,
+    /// The password of `mail.smtp.username`.
+    pub(crate) smtp_password: Option<Secret>,
+}
+
+/// An engine of the mail port.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum MailEngine {
+    #[default]
+    Folder,
+    Smtp,
+}
+
+/// Where the other roles answer, for a role of its own: `http://host:port`, several with commas between.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct PeersConfig {
+    /// The auth role.
+    pub(crate) auth: String,
+    /// The users role.
+    pub(crate) users: String,
+    /// The courses role.
+    pub(crate) courses: String,
+    /// The files role.
+    pub(crate) files: String,
+    /// The search role.
+    pub(crate) search: String,
+    /// The chatbot role.
+    pub(crate) chatbot: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            public_url: String::new(),
+            listen: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 8080,
+            data_dir: "./data".into(),
+            secrets: SecretsConfig::default(),
+            records: RecordsConfig::default(),
+            events: EventsConfig::default(),
+            blobs: BlobsConfig::default(),
+            index: IndexConfig::default(),
+            directory: DirectoryConfig::default(),
+            mail: MailConfig::default(),
+            peers: PeersConfig::default(),
+            server: riwaq_kit::service::ServerConfig::default(),
+            telemetry: riwaq_kit::TelemetryConfig::default(),
+            // Empty: the public address.
+            identity: riwaq_identity::IdentityConfig { issuer: String::new(), ..Default::default() },
+            outbox: riwaq_aggregates::OutboxOptions::default(),
+        }
+    }
+}
+
+// Empty paths mean: in the data folder.
+impl Default for RecordsConfig {
+    fn default() -> Self {
+        Self {
+            engine: RecordsEngine::Sqlite,
+            sqlite: riwaq_records_sqlite::SqliteConfig::at(""),
+            cassandra: riwaq_records_cassandra::Config::default(),
+            cassandra_password: None,
+        }
+    }
+}
+
+impl Default for BlobsConfig {
+    fn default() -> Self {
+        Self { folder: riwaq_blobs_fs::Config { folder: PathBuf::new(), ..Default::default() } }
+    }
+}
+
+impl Default for IndexConfig {
+    fn default() -> Self {
+        Self { tantivy: riwaq_index_tantivy::Config::in_folder("") }
+    }
+}
+
+impl Config {
+    /// Lays the sources over one another: defaults, file, environment, flags.
+    pub(crate) fn load(sources: &Sources, listen: &Listen) -> Result<Self> {
+        let mut loader = Loader::new();
+        if let Some(path) = &sources.config {
+            loader = loader.file(path)?;
+        }
+        // Read by the tests of the repository, which start this program.
+        loader = loader.ignore("RIWAQ_TEST_").ignore("RIWAQ_CACHE").environment(process_environment());
+        if let Some(folder) = &sources.data_dir {
+            let folder = folder.to_str().context("--data-dir is not Unicode")?;
+            loader = loader.flag("--data-dir", "data_dir", folder);
+        }
+        if let Some(address) = listen.listen {
+            loader = loader.flag("--listen", "listen", address.to_string());
+        }
+        if let Some(port) = listen.port {
+            loader = loader.flag("--port", "port", port.to_string());
+        }
+        Ok(loader.load()?)
+    }
+
+    /// The same with what depends on the address that was bound.
+    pub(crate) fn bound(mut self, address: SocketAddr) -> Result<Self> {
+        if self.public_url.is_empty() {
+            self.public_url = format!("http://{address}");
+        }
+        let url = Url::parse(&self.public_url).context("public_url")?;
+        if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() {
+            bail!("public_url must be an http or https address without query and fragment");
+        }
+        self.public_url = url.as_str().trim_end_matches('/').to_owned();
+        if self.identity.issuer.is_empty() {
+            self.identity.issuer.clone_from(&self.public_url);
+        }
+        Ok(self)
+    }
+
+    /// Commented, with every setting; secrets are not shown.
+    pub(crate) fn render(&self) -> Result<String> {
+        Ok(render(self, &docs(), "riwaq", "Config")?)
+    }
+}
+
+fn docs() -> ConfigDocs {
+    ConfigDocs::new()
+        .source("riwaq", include_str!("config.rs"))
+        .source("riwaq_kit", include_str!("../../../crates/kit/src/service/config.rs"))
+        .source("riwaq_kit", include_str!("../../../crates/kit/src/telemetry/config.rs"))
+        .source("riwaq_identity", include_str!("../../../crates/identity/src/config.rs"))
+        .source("riwaq_records_sqlite", include_str!("../../../crates/adapters/records-sqlite/src/config.rs"))
+        .source("riwaq_records_cassandra", include_str!("../../../crates/adapters/records-cassandra/src/config.rs"))
+        .source("riwaq_blobs_fs", include_str!("../../../crates/adapters/blobs-fs/src/config.rs"))
+        .source("riwaq_index_tantivy", include_str!("../../../crates/adapters/index-tantivy/src/config.rs"))
+        .source("riwaq_directory_local", include_str!("../../../crates/adapters/directory-local/src/config.rs"))
+        .source("riwaq_mail_smtp", include_str!("../../../crates/adapters/mail-smtp/src/config.rs"))
+        .source("riwaq_mail_folder", include_str!("../../../crates/adapters/mail-folder/src/lib.rs"))
+        .source("riwaq_events_sqlite", include_str!("../../../crates/adapters/events-sqlite/src/lib.rs"))
+}
