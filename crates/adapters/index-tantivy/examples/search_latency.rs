@@ -86,6 +86,7 @@ fn file(numbers: &mut Numbers, number: u64) -> Change {
         source: Source::file(id),
         version: 1,
         content: Content::Documents(documents.collect()),
+        note: String::new(),
     }
 }
 

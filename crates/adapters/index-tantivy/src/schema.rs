@@ -41,7 +41,7 @@ pub(crate) struct Fields {
     pub(crate) id_high: Field,
     /// The lower half.
     pub(crate) id_low: Field,
-    /// The document as JSON.
+    /// The document as JSON; of state documents, the note.
     pub(crate) stored: Field,
     /// Words and stems of the text.
     pub(crate) text: Words,
@@ -180,7 +180,7 @@ fn pre_tokenized(words: Vec<String>) -> PreTokenizedString {
 }
 
 /// The state document of a source.
-pub(crate) fn state(fields: &Fields, state: SourceState) -> TantivyDocument {
+pub(crate) fn state(fields: &Fields, state: &SourceState) -> TantivyDocument {
     let mut made = TantivyDocument::default();
     made.add_u64(
         fields.kind,
@@ -192,5 +192,6 @@ pub(crate) fn state(fields: &Fields, state: SourceState) -> TantivyDocument {
     );
     made.add_bytes(fields.state, &source_key(state.source));
     made.add_u64(fields.version, state.version);
+    made.add_bytes(fields.stored, state.note.as_bytes());
     made
 }

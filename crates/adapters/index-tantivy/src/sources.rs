@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use riwaq_index::{Source, SourceKind, SourceState, Stats};
 use tantivy::query::{Query as _, TermQuery};
-use tantivy::schema::IndexRecordOption;
-use tantivy::{DocId, DocSet, Searcher, SegmentReader, TERMINATED, Term};
+use tantivy::schema::{IndexRecordOption, Value};
+use tantivy::{DocId, DocSet, Searcher, SegmentReader, TERMINATED, TantivyDocument, Term};
 use uuid::Uuid;
 
 use crate::schema::{Fields, key_of_kind, kinds, names, source_key};
+
+/// Blocks of the document store kept for one look.
+const STORE_BLOCKS: usize = 1;
 
 /// The state of a source.
 pub(crate) fn find(
@@ -24,7 +27,7 @@ pub(crate) fn find(
         };
         let postings = inverted.read_postings_from_terminfo(&info, IndexRecordOption::Basic)?;
         if let Some(doc) = first_alive(segment, postings) {
-            return read(segment, doc, source).map(Some);
+            return read(segment, fields, doc, source).map(Some);
         }
     }
     Ok(None)
@@ -62,7 +65,7 @@ pub(crate) fn list(
             let Some(doc) = first_alive(segment, postings) else {
                 continue;
             };
-            found.insert(id, read(segment, doc, Source { kind, id })?);
+            found.insert(id, read(segment, fields, doc, Source { kind, id })?);
             taken += 1;
         }
     }
@@ -95,13 +98,26 @@ fn first_alive(segment: &SegmentReader, mut postings: impl DocSet) -> Option<Doc
     None
 }
 
-fn read(segment: &SegmentReader, doc: DocId, source: Source) -> tantivy::Result<SourceState> {
+fn read(
+    segment: &SegmentReader,
+    fields: &Fields,
+    doc: DocId,
+    source: Source,
+) -> tantivy::Result<SourceState> {
     let fast = segment.fast_fields();
     let version = fast.u64(names::VERSION)?.first(doc).unwrap_or(0);
     let deleted = fast.u64(names::KIND)?.first(doc) == Some(kinds::TOMBSTONE);
+    let stored: TantivyDocument = segment.get_store_reader(STORE_BLOCKS)?.get(doc)?;
+    let note = stored
+        .get_first(fields.stored)
+        .and_then(|value| value.as_bytes().map(<[u8]>::to_vec));
+    let note = note
+        .and_then(|note| String::from_utf8(note).ok())
+        .unwrap_or_default();
     Ok(SourceState {
         source,
         version,
         deleted,
+        note,
     })
 }

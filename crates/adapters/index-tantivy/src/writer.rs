@@ -236,36 +236,37 @@ impl Task {
     fn apply_one(
         &self,
         searcher: &Searcher,
-        seen: &mut HashMap<Source, SourceState>,
+        seen: &mut HashMap<Source, (u64, bool)>,
         change: &Change,
     ) -> Result<Outcome, IndexError> {
         let source = change.source;
         let known = match seen.get(&source) {
-            Some(state) => Some(*state),
-            None => {
-                sources::find(searcher, &self.fields, source).map_err(|error| self.map(error))?
-            }
+            Some(known) => Some(*known),
+            None => sources::find(searcher, &self.fields, source)
+                .map_err(|error| self.map(error))?
+                .map(|state| (state.version, state.deleted)),
         };
         let deleted = change.content == Content::Deleted;
-        if let Some(known) = known
-            && (known.version > change.version
-                || (known.version == change.version && known.deleted && !deleted))
+        if let Some((version, buried)) = known
+            && (version > change.version || (version == change.version && buried && !deleted))
         {
-            return Ok(Outcome::Refused {
-                current: known.version,
-            });
+            return Ok(Outcome::Refused { current: version });
         }
-        let state = SourceState {
-            source,
-            version: change.version,
-            deleted,
-        };
-        self.replace(change, state)?;
-        seen.insert(source, state);
+        let note = change.note.clone();
+        self.replace(
+            change,
+            &SourceState {
+                source,
+                version: change.version,
+                deleted,
+                note,
+            },
+        )?;
+        seen.insert(source, (change.version, deleted));
         Ok(Outcome::Applied)
     }
 
-    fn replace(&self, change: &Change, state: SourceState) -> Result<(), IndexError> {
+    fn replace(&self, change: &Change, state: &SourceState) -> Result<(), IndexError> {
         let key = source_key(change.source);
         for field in [self.fields.source, self.fields.state] {
             self.writer.delete_term(Term::from_field_bytes(field, &key));

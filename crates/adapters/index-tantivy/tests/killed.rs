@@ -31,6 +31,7 @@ fn change(number: u64) -> Change {
         source: Source::file(file),
         version: 1,
         content: Content::Documents(documents.collect()),
+        note: String::new(),
     }
 }
 

@@ -24,6 +24,7 @@ struct Entry {
     version: u64,
     /// None for a tombstone.
     documents: Option<Vec<Indexed>>,
+    note: String,
 }
 
 #[derive(Debug)]
@@ -109,13 +110,12 @@ impl MemoryIndex {
             Content::Documents(all) => Some(all.into_iter().map(Indexed::new).collect()),
             Content::Deleted => None,
         };
-        sources.insert(
-            change.source,
-            Entry {
-                version: change.version,
-                documents,
-            },
-        );
+        let entry = Entry {
+            version: change.version,
+            documents,
+            note: change.note,
+        };
+        sources.insert(change.source, entry);
         Outcome::Applied
     }
 }
@@ -125,6 +125,7 @@ fn state(source: Source, entry: &Entry) -> SourceState {
         source,
         version: entry.version,
         deleted: entry.documents.is_none(),
+        note: entry.note.clone(),
     }
 }
 

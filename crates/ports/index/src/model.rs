@@ -17,6 +17,8 @@ pub mod limits {
     pub const TEXT_BYTES: usize = 64 * 1024;
     /// Most bytes of a title or a heading.
     pub const TITLE_BYTES: usize = 4 * 1024;
+    /// Most bytes of a note.
+    pub const NOTE_BYTES: usize = 1_024;
     /// Most changes in one [`write`](crate::Index::write).
     pub const CHANGES_PER_WRITE: usize = 1_000;
     /// Most hits of one page.
@@ -176,6 +178,9 @@ pub struct Change {
     pub version: u64,
     /// What the source becomes.
     pub content: Content,
+    /// What the writer wants to remember with this version, given back by
+    /// [`SourceState::note`]; durable together with the documents, means nothing to the index.
+    pub note: String,
 }
 
 impl Change {
@@ -184,6 +189,12 @@ impl Change {
     /// # Errors
     /// [`IndexError::InvalidInput`] naming the field.
     pub fn check(&self) -> Result<(), IndexError> {
+        if self.note.len() > limits::NOTE_BYTES {
+            return Err(IndexError::invalid(
+                "note",
+                format!("at most {} bytes", limits::NOTE_BYTES),
+            ));
+        }
         let Content::Documents(documents) = &self.content else {
             return Ok(());
         };
@@ -251,7 +262,7 @@ pub enum Outcome {
 }
 
 /// What the index knows of a source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceState {
     /// The source.
     pub source: Source,
@@ -259,6 +270,8 @@ pub struct SourceState {
     pub version: u64,
     /// Whether that version was a deletion.
     pub deleted: bool,
+    /// The note that came with it.
+    pub note: String,
 }
 
 /// What the reader may read: part of every question.

@@ -43,6 +43,7 @@ pub(super) fn file(course: u128, file: u128, version: u64, texts: &[&str]) -> Ch
         source: Source::file(id(file)),
         version,
         content: Content::Documents(documents.collect()),
+        note: String::new(),
     }
 }
 
@@ -54,6 +55,7 @@ pub(super) fn text_in(language: Language, course: u128, number: u128, text: &str
         source: Source::file(id(number)),
         version: 1,
         content: Content::Documents(vec![document]),
+        note: String::new(),
     }
 }
 
@@ -75,6 +77,7 @@ pub(super) fn course(number: u128, version: u64, title: &str, text: &str) -> Cha
         source: Source::course(id(number)),
         version,
         content: Content::Documents(vec![document]),
+        note: String::new(),
     }
 }
 
@@ -84,6 +87,7 @@ pub(super) fn deleted(file: u128, version: u64) -> Change {
         source: Source::file(id(file)),
         version,
         content: Content::Deleted,
+        note: String::new(),
     }
 }
 

@@ -70,6 +70,7 @@ cases![
     versions::racing_writers_leave_the_newest_version_whole,
     versions::a_broken_rule_changes_nothing,
     versions::no_documents_is_a_version_too,
+    versions::a_note_belongs_to_its_version,
     language::french,
     language::arabic,
     language::english,
@@ -97,7 +98,10 @@ cases![
 ///
 /// # Panics
 /// When a case fails.
-#[expect(clippy::print_stdout, reason = "the list of cases that passed is part of the output")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the list of cases that passed is part of the output"
+)]
 pub async fn run_all(adapter: &str, factory: &dyn Factory) {
     for (name, case) in cases() {
         case(factory).await;

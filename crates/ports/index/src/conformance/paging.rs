@@ -95,6 +95,7 @@ pub(super) async fn page_boundaries(factory: &dyn Factory) {
         source: Source::file(id(10)),
         version: 1,
         content: Content::Documents(documents),
+        note: String::new(),
     };
     write(&*index, vec![change]).await;
     let query = Query {

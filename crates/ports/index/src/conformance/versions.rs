@@ -76,7 +76,8 @@ pub(super) async fn a_tombstone_keeps_late_writes_out(factory: &dyn Factory) {
         Some(SourceState {
             source: Source::file(id(11)),
             version: 7,
-            deleted: true
+            deleted: true,
+            note: String::new(),
         })
     );
 }
@@ -210,6 +211,9 @@ pub(super) async fn a_broken_rule_changes_nothing(factory: &dyn Factory) {
         documents[1].id = documents[0].id;
     }
     broken.push(("id", twice));
+    let mut wordy = file(1, 11, 1, &[]);
+    wordy.note = "x".repeat(limits::NOTE_BYTES + 1);
+    broken.push(("note", wordy));
     for (expected, bad) in broken {
         let error = index
             .write(vec![good.clone(), bad])
@@ -238,4 +242,38 @@ pub(super) async fn no_documents_is_a_version_too(factory: &dyn Factory) {
         .expect("is known");
     assert_eq!((state.version, state.deleted), (2, false));
     assert_eq!(write(&*index, vec![]).await, []);
+}
+
+pub(super) async fn a_note_belongs_to_its_version(factory: &dyn Factory) {
+    let mut instance = factory.fresh().await;
+    {
+        let index = instance.handle();
+        let noted = |version, note: &str| Change {
+            note: note.to_owned(),
+            ..file(1, 10, version, &["graphe"])
+        };
+        write(&*index, vec![noted(2, "{\"premier\": \"é\"}")]).await;
+        write(&*index, vec![noted(1, "late"), noted(3, "second")]).await;
+        write(
+            &*index,
+            vec![Change {
+                note: "gone".to_owned(),
+                ..deleted(11, 1)
+            }],
+        )
+        .await;
+    }
+    let index = instance.reopen().await;
+    for (number, note) in [(10, "second"), (11, "gone")] {
+        let state = index
+            .source(Source::file(id(number)))
+            .await
+            .expect("asks")
+            .expect("is known");
+        assert_eq!(state.note, note);
+    }
+    assert!(
+        found(&*index, "second gone").await.is_empty(),
+        "notes are not searched"
+    );
 }
