@@ -50,7 +50,7 @@ impl SqliteRecords {
         let name = config.path.display().to_string();
         let cannot = |error: rusqlite::Error| crate::error::not_done(&name, &error);
         if let Some(folder) = config.path.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| {
+            make_folder(folder).map_err(|error| {
                 RecordsError::unavailable(format!("{}: {error}", folder.display()))
             })?;
         }
@@ -119,6 +119,15 @@ impl Drop for Inner {
             tracing::error!("the writer thread had ended with a panic");
         }
     }
+}
+
+/// A folder that is made here is for this user only: the records hold personal data.
+fn make_folder(folder: &std::path::Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
 }
 
 fn connect(config: &SqliteConfig) -> rusqlite::Result<Connection> {

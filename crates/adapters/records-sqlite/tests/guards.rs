@@ -1,6 +1,7 @@
 //! What belongs to this engine alone: the lock, foreign files, readable tables, the sweep.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -77,6 +78,11 @@ fn a_second_process_is_refused_until_the_first_has_closed() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("new folder").join("records.db");
     let first = open(&path).unwrap();
+    let mode = std::fs::metadata(path.parent().unwrap())
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o700, "the folder is for its owner only");
     let second = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "a_second_process", "--ignored"])
         .env(LOCKED, &path)

@@ -120,9 +120,7 @@ impl Write {
             Self::Delete { key, .. } => key.size_bytes(),
         }
     }
-}
 
-impl Write {
     /// What the write counts towards [`crate::limits::BATCH_BYTES`]: its values and its overhead, in bytes.
     #[must_use]
     pub fn batch_bytes(&self) -> usize {

@@ -23,13 +23,17 @@ pub struct Slice {
 /// The ranges of a valid scan, in the order in which to read them until the limit is reached.
 #[must_use]
 pub fn slices(scan: &Scan) -> Vec<Slice> {
-    let whole = || Slice {
-        prefix: scan.prefix.clone(),
-        lower: scan.lower.clone(),
-        upper: scan.upper.clone(),
-    };
     let Some(after) = &scan.after else {
-        return vec![whole()];
+        let whole = Slice {
+            prefix: scan.prefix.clone(),
+            lower: scan.lower.clone(),
+            upper: scan.upper.clone(),
+        };
+        return if is_empty(&whole) {
+            Vec::new()
+        } else {
+            vec![whole]
+        };
     };
     let first = scan.prefix.len();
     let mut slices = Vec::with_capacity(after.len() - first);
@@ -169,6 +173,30 @@ mod tests {
             upper: Bound::Unbounded,
         };
         assert_eq!(slices(&scan()), [all]);
+    }
+
+    #[test]
+    fn bounds_that_leave_nothing_are_not_asked_for() {
+        let between = |lower, upper| {
+            slices(&Scan {
+                lower,
+                upper,
+                ..scan()
+            })
+            .len()
+        };
+        assert_eq!(
+            between(Bound::Included(number(2)), Bound::Included(number(1))),
+            0
+        );
+        assert_eq!(
+            between(Bound::Excluded(number(1)), Bound::Included(number(1))),
+            0
+        );
+        assert_eq!(
+            between(Bound::Included(number(1)), Bound::Included(number(1))),
+            1
+        );
     }
 
     #[test]
