@@ -1,0 +1,57 @@
+//! The public REST API of courses.
+
+mod answer;
+mod courses;
+mod cursor;
+mod dto;
+mod enrolments;
+mod input;
+mod sections;
+mod teachers;
+mod versions;
+
+use std::sync::Arc;
+
+use axum::Router;
+use riwaq_identity::{Actor, Identity};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::domain::Viewer;
+
+pub(crate) use dto::summary_json;
+
+/// What a handler is given.
+type Shared = axum::extract::State<Arc<App>>;
+
+/// The routes, with identity in front of them, and their document.
+pub(crate) fn router(app: Arc<App>, identity: &Identity) -> (Router, OpenApi) {
+    let (router, document) = OpenApiRouter::new()
+        .routes(routes!(courses::list, courses::create))
+        .routes(routes!(
+            courses::read,
+            courses::replace,
+            courses::patch,
+            courses::delete
+        ))
+        .routes(routes!(teachers::add, teachers::remove))
+        .routes(routes!(sections::create))
+        .routes(routes!(sections::order))
+        .routes(routes!(sections::read, sections::patch, sections::delete))
+        .routes(routes!(enrolments::list, enrolments::create))
+        .routes(routes!(enrolments::read, enrolments::delete))
+        .routes(routes!(versions::list))
+        .routes(routes!(versions::read))
+        .with_state(app)
+        .split_for_parts();
+    (router.layer(identity.layer()), document)
+}
+
+fn viewer(actor: &Actor) -> Viewer {
+    Viewer {
+        id: actor.id(),
+        permissions: actor.permissions(),
+    }
+}
