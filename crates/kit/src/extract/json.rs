@@ -62,7 +62,7 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
             deserializer.end().map_err(|error| malformed(&error))?;
             Ok(value)
         }
-        Err(error) if error.inner().classify() == Category::Data => {
+        Err(error) if may_be_about_the_value(error.inner()) => {
             // A text that is broken further on is malformed before it is anything else.
             if let Err(syntax) = serde_json::from_slice::<IgnoredAny>(bytes) {
                 return Err(malformed(&syntax));
@@ -71,6 +71,11 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         }
         Err(error) => Err(malformed(error.inner())),
     }
+}
+
+/// serde_json calls it bad syntax when a number or null stands where an enum is wanted.
+fn may_be_about_the_value(error: &serde_json::Error) -> bool {
+    error.classify() == Category::Data || error.to_string().starts_with("expected value")
 }
 
 fn malformed(error: &serde_json::Error) -> Problem {
@@ -160,6 +165,12 @@ mod tests {
         title: String,
         #[serde(default)]
         sections: Vec<Section>,
+        level: Option<Level>,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    enum Level {
+        Easy,
     }
 
     #[derive(Debug, Deserialize, PartialEq)]
@@ -207,6 +218,8 @@ mod tests {
             field(r#"{"title":"a","sections":[{"position":1,"y":2}]}"#).0,
             "sections[0].y"
         );
+        assert_eq!(field(r#"{"title":"a","level":3}"#).0, "level");
+        assert_eq!(field(r#"{"title":"a","level":"Hard"}"#).0, "level");
         assert_eq!(field("[]").0, ".");
         assert_eq!(field("null").0, ".");
     }
@@ -221,6 +234,8 @@ mod tests {
             r#"{"title":"\ud800"}"#,
             "{\"title\":\"a\u{0}\"}",
             r#"{"title":1e999}"#,
+            r#"{"title":"a","level":x}"#,
+            r#"{"title":"a","level":}"#,
         ] {
             assert_eq!(refused(text).0, Code::InvalidRequest, "{text}");
         }
