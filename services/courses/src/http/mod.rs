@@ -14,7 +14,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use riwaq_identity::{Actor, Identity};
-use utoipa::openapi::OpenApi;
+use riwaq_kit::Problem;
+use utoipa::OpenApi;
+use utoipa::openapi::OpenApi as Document;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -26,9 +28,14 @@ pub(crate) use dto::summary_json;
 /// What a handler is given.
 type Shared = axum::extract::State<Arc<App>>;
 
+/// Shapes that no route names by itself.
+#[derive(OpenApi)]
+#[openapi(components(schemas(Problem)))]
+struct Shapes;
+
 /// The routes, with identity in front of them, and their document.
-pub(crate) fn router(app: Arc<App>, identity: &Identity) -> (Router, OpenApi) {
-    let (router, document) = OpenApiRouter::new()
+pub(crate) fn router(app: Arc<App>, identity: &Identity) -> (Router, Document) {
+    let (router, document) = OpenApiRouter::with_openapi(Shapes::openapi())
         .routes(routes!(courses::list, courses::create))
         .routes(routes!(
             courses::read,

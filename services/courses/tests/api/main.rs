@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod courses;
+mod document;
 mod enrolments;
 mod internal;
 mod lists;

@@ -200,6 +200,10 @@ impl World {
         }
     }
 
+    pub fn openapi(&self) -> &utoipa::openapi::OpenApi {
+        self.service.as_ref().unwrap().openapi()
+    }
+
     pub fn token(&self, person: Person) -> Option<String> {
         let (id, role) = match person {
             Person::Anonymous => return None,
