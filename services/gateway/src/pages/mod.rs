@@ -1,0 +1,6 @@
+//! Pages and documents that the gateway serves itself.
+
+pub(crate) mod docs;
+pub(crate) mod home;
+pub(crate) mod metrics;
+pub(crate) mod openapi;

@@ -1,0 +1,397 @@
+//! The issuer of tokens, as its client sees it: OpenID Connect with code and PKCE, by the crate `openidconnect`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use axum::body::{Body, to_bytes};
+use http::{Method, Request, header};
+use openidconnect::core::{
+    CoreAuthDisplay, CoreAuthenticationFlow, CoreClaimName, CoreClaimType, CoreClient,
+    CoreClientAuthMethod, CoreErrorResponseType, CoreGrantType, CoreIdToken, CoreJsonWebKey,
+    CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm, CoreJwsSigningAlgorithm,
+    CoreResponseMode, CoreResponseType, CoreSubjectIdentifierType, CoreTokenResponse,
+};
+use openidconnect::{
+    AdditionalProviderMetadata, AuthorizationCode, ClientId, ClientSecret, CsrfToken,
+    EndpointMaybeSet, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, IssuerUrl, Nonce,
+    OAuth2TokenResponse, PkceCodeChallenge, PkceCodeVerifier, ProviderMetadata, RedirectUrl,
+    RefreshToken, RequestTokenError, Scope, TokenResponse,
+};
+use riwaq_clock::SharedClock;
+use riwaq_kit::{HttpService, Problem};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+use url::Url;
+
+use crate::config::SessionConfig;
+
+/// How long what the issuer says of itself is believed.
+const BELIEVED: Duration = Duration::from_secs(300);
+/// How long it is left alone after it did not answer.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long one of its answers may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How large one of its answers may be.
+const MAX_ANSWER: usize = 1 << 20;
+
+/// What discovery says beyond the core.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Endings {
+    /// RFC 8414, section 2.
+    revocation_endpoint: Option<Url>,
+    /// OpenID Connect RP-Initiated Logout 1.0, section 2.1.
+    end_session_endpoint: Option<Url>,
+}
+
+impl AdditionalProviderMetadata for Endings {}
+
+type Metadata = ProviderMetadata<
+    Endings,
+    CoreAuthDisplay,
+    CoreClientAuthMethod,
+    CoreClaimName,
+    CoreClaimType,
+    CoreGrantType,
+    CoreJweContentEncryptionAlgorithm,
+    CoreJweKeyManagementAlgorithm,
+    CoreJsonWebKey,
+    CoreResponseMode,
+    CoreResponseType,
+    CoreSubjectIdentifierType,
+>;
+
+type Client = CoreClient<
+    EndpointSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointMaybeSet,
+    EndpointMaybeSet,
+>;
+
+/// The issuer did not answer, or not as it should.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the issuer: {0}")]
+pub(crate) struct IssuerError(String);
+
+/// Why tokens were not renewed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RefreshError {
+    /// The refresh token is over: the person signs in again.
+    #[error("the refresh token is refused")]
+    Refused,
+    /// Not now.
+    #[error(transparent)]
+    Unavailable(IssuerError),
+}
+
+/// Tokens as the issuer gave them.
+#[derive(Debug, Clone)]
+pub(crate) struct Tokens {
+    pub(crate) access_token: String,
+    pub(crate) expires_in_seconds: u64,
+    pub(crate) refresh_token: Option<String>,
+    pub(crate) id_token: Option<String>,
+}
+
+/// What must be remembered while somebody is at the sign-in page.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Begun {
+    pub(crate) state: String,
+    nonce: String,
+    verifier: String,
+}
+
+/// The issuer. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Issuer(Arc<Inner>);
+
+struct Inner {
+    issuer: IssuerUrl,
+    redirect: RedirectUrl,
+    config: SessionConfig,
+    http: HttpService,
+    clock: SharedClock,
+    known: ArcSwapOption<Known>,
+    /// Held while asking; remembers the last failure.
+    asking: Mutex<Option<(Duration, IssuerError)>>,
+}
+
+struct Known {
+    metadata: Metadata,
+    since: Duration,
+}
+
+impl Issuer {
+    /// `issuer` is its public address, `http` reaches it from here, `redirect` is where people come back to.
+    pub(crate) fn new(
+        issuer: &str,
+        redirect: &Url,
+        config: SessionConfig,
+        http: HttpService,
+        clock: SharedClock,
+    ) -> Result<Self, url::ParseError> {
+        Ok(Self(Arc::new(Inner {
+            issuer: IssuerUrl::new(issuer.to_owned())?,
+            redirect: RedirectUrl::from_url(redirect.clone()),
+            config,
+            http,
+            clock,
+            known: ArcSwapOption::empty(),
+            asking: Mutex::new(None),
+        })))
+    }
+
+    /// The issuer's name: its public address.
+    pub(crate) fn name(&self) -> &str {
+        self.0.issuer.as_str()
+    }
+
+    /// Where to send somebody who wants to sign in.
+    pub(crate) async fn begin(&self) -> Result<(Url, Begun), IssuerError> {
+        let client = self.0.client().await?;
+        let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+        let flow = CoreAuthenticationFlow::AuthorizationCode;
+        let request = client.authorize_url(flow, CsrfToken::new_random, Nonce::new_random);
+        let request = request
+            .add_scope(Scope::new("profile".into()))
+            .set_pkce_challenge(challenge);
+        let (url, state, nonce) = request.url();
+        let begun = Begun {
+            state: state.into_secret(),
+            nonce: nonce.secret().clone(),
+            verifier: verifier.into_secret(),
+        };
+        Ok((url, begun))
+    }
+
+    /// The tokens of somebody who came back with a code.
+    pub(crate) async fn exchange(&self, code: String, begun: Begun) -> Result<Tokens, IssuerError> {
+        let client = self.0.client().await?;
+        let request = client
+            .exchange_code(AuthorizationCode::new(code))
+            .map_err(said)?;
+        let request = request.set_pkce_verifier(PkceCodeVerifier::new(begun.verifier));
+        let http = self.0.http_client();
+        let answer = request
+            .request_async(&http)
+            .await
+            .map_err(|error| IssuerError(flat(&error)))?;
+        let id_token = answer.id_token().ok_or_else(|| said("no ID token"))?;
+        self.check(&client, id_token, &begun.nonce).await?;
+        Ok(tokens(&answer))
+    }
+
+    /// The claims are checked for their binding to this sign-in; who it is, the access token says.
+    async fn check(
+        &self,
+        client: &Client,
+        id_token: &CoreIdToken,
+        nonce: &str,
+    ) -> Result<(), IssuerError> {
+        let nonce = Nonce::new(nonce.to_owned());
+        let checked = |client: &Client| {
+            let clock = Arc::clone(&self.0.clock);
+            let algorithms = [
+                CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
+                CoreJwsSigningAlgorithm::EdDsa,
+            ];
+            let verifier = client
+                .id_token_verifier()
+                .set_allowed_algs(algorithms)
+                .set_time_fn(move || clock.now());
+            id_token.claims(&verifier, &nonce).map(|_| ()).map_err(said)
+        };
+        if checked(client).is_ok() {
+            return Ok(());
+        }
+        // Its keys may be newer than those that we know.
+        self.0.forget();
+        checked(&self.0.client().await?)
+    }
+
+    /// New tokens for a refresh token.
+    pub(crate) async fn refresh(&self, refresh_token: &str) -> Result<Tokens, RefreshError> {
+        let client = self.0.client().await.map_err(RefreshError::Unavailable)?;
+        let token = RefreshToken::new(refresh_token.to_owned());
+        let unavailable =
+            |error: &dyn std::error::Error| RefreshError::Unavailable(IssuerError(flat(error)));
+        let request = client
+            .exchange_refresh_token(&token)
+            .map_err(|error| unavailable(&error))?;
+        match request.request_async(&self.0.http_client()).await {
+            Ok(answer) => Ok(tokens(&answer)),
+            Err(RequestTokenError::ServerResponse(answer))
+                if *answer.error() == CoreErrorResponseType::InvalidGrant =>
+            {
+                Err(RefreshError::Refused)
+            }
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+
+    /// Ends the session at the issuer as well, as far as it offers that. The session here has ended already, so that
+    /// failures are for the log only: the tokens die by themselves.
+    pub(crate) async fn end(&self, refresh_token: Option<String>, id_token: Option<String>) {
+        let endings = match self.0.known().await {
+            Ok(known) => known.metadata.additional_metadata().clone(),
+            Err(error) => {
+                return tracing::warn!(cause = %error, "a session was not ended at the issuer");
+            }
+        };
+        let revocation = endings
+            .revocation_endpoint
+            .zip(refresh_token)
+            .map(|(url, token)| {
+                (
+                    url,
+                    vec![
+                        ("token", token),
+                        ("token_type_hint", "refresh_token".to_owned()),
+                    ],
+                )
+            });
+        let end = endings
+            .end_session_endpoint
+            .zip(id_token)
+            .map(|(url, hint)| (url, vec![("id_token_hint", hint)]));
+        for (url, form) in revocation.into_iter().chain(end) {
+            if let Err(error) = self.0.post(&url, form).await {
+                tracing::warn!(cause = %error, endpoint = %url, "a session was not ended at the issuer");
+            }
+        }
+    }
+}
+
+impl Inner {
+    async fn client(&self) -> Result<Client, IssuerError> {
+        let known = self.known().await?;
+        let secret = self
+            .config
+            .client_secret
+            .as_ref()
+            .map(|secret| ClientSecret::new(secret.expose().to_owned()));
+        let id = ClientId::new(self.config.client_id.clone());
+        let client = CoreClient::from_provider_metadata(known.metadata.clone(), id, secret);
+        Ok(client.set_redirect_uri(self.redirect.clone()))
+    }
+
+    /// What the issuer says of itself, asked by one at a time, and not again at once after a failure.
+    async fn known(&self) -> Result<Arc<Known>, IssuerError> {
+        if let Some(known) = self.believed() {
+            return Ok(known);
+        }
+        let mut failure = self.asking.lock().await;
+        if let Some(known) = self.believed() {
+            return Ok(known);
+        }
+        let now = self.clock.monotonic();
+        if let Some((at, error)) = &*failure
+            && now < *at + PAUSE
+        {
+            return Err(error.clone());
+        }
+        match Metadata::discover_async(self.issuer.clone(), &self.http_client()).await {
+            Ok(metadata) => {
+                *failure = None;
+                let known = Arc::new(Known {
+                    metadata,
+                    since: self.clock.monotonic(),
+                });
+                self.known.store(Some(Arc::clone(&known)));
+                Ok(known)
+            }
+            Err(error) => {
+                let error = IssuerError(flat(&error));
+                *failure = Some((self.clock.monotonic(), error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    fn believed(&self) -> Option<Arc<Known>> {
+        let known = self.known.load_full()?;
+        let age = self.clock.monotonic().saturating_sub(known.since);
+        (age < BELIEVED).then_some(known)
+    }
+
+    fn forget(&self) {
+        self.known.store(None);
+    }
+
+    /// The issuer by our own way to it, for `openidconnect`. Follows no redirects.
+    fn http_client(
+        &self,
+    ) -> impl Fn(HttpRequest) -> futures::future::BoxFuture<'static, Result<HttpResponse, IssuerError>>
+    {
+        let http = self.http.clone();
+        move |request| Box::pin(ask(http.clone(), request.map(Body::from)))
+    }
+
+    async fn post(
+        &self,
+        url: &Url,
+        mut form: Vec<(&'static str, String)>,
+    ) -> Result<(), IssuerError> {
+        form.push(("client_id", self.config.client_id.clone()));
+        if let Some(secret) = &self.config.client_secret {
+            form.push(("client_secret", secret.expose().to_owned()));
+        }
+        let body = serde_urlencoded::to_string(form).map_err(said)?;
+        let request = Request::builder().method(Method::POST).uri(url.as_str());
+        let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let answer = ask(
+            self.http.clone(),
+            request.body(Body::from(body)).map_err(said)?,
+        )
+        .await?;
+        if answer.status().is_client_error() || answer.status().is_server_error() {
+            return Err(IssuerError(format!("it answered {}", answer.status())));
+        }
+        Ok(())
+    }
+}
+
+async fn ask(http: HttpService, mut request: Request<Body>) -> Result<HttpResponse, IssuerError> {
+    riwaq_kit::context::inject(request.headers_mut());
+    let answer = async {
+        let answer = http.call(request).await.map_err(said)?;
+        let (head, body) = answer.into_parts();
+        let body = to_bytes(body, MAX_ANSWER).await.map_err(said)?;
+        Ok(http::Response::from_parts(head, body.to_vec()))
+    };
+    let in_time = tokio::time::timeout(PATIENCE, answer).await;
+    in_time.unwrap_or_else(|_| Err(said("it did not answer in time")))
+}
+
+fn tokens(answer: &CoreTokenResponse) -> Tokens {
+    Tokens {
+        access_token: answer.access_token().secret().clone(),
+        // RFC 6749, section 5.1 recommends it; without it we ask again soon.
+        expires_in_seconds: answer.expires_in().map_or(60, |life| life.as_secs()),
+        refresh_token: answer.refresh_token().map(|token| token.secret().clone()),
+        id_token: answer.id_token().map(ToString::to_string),
+    }
+}
+
+fn said(error: impl ToString) -> IssuerError {
+    IssuerError(error.to_string())
+}
+
+/// An error with everything beneath it: the outer ones of this crate say little.
+fn flat(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        text = format!("{text}: {error}");
+        next = error.source();
+    }
+    text
+}
+
+impl From<IssuerError> for Problem {
+    fn from(error: IssuerError) -> Self {
+        Self::unavailable(error)
+    }
+}
