@@ -1,0 +1,71 @@
+//! Routes: the issuer's endpoints and pages, and the password endpoints of the API.
+
+pub(crate) mod account_pages;
+pub(crate) mod api;
+pub(crate) mod authorize;
+pub(crate) mod browser;
+pub(crate) mod client_auth;
+pub(crate) mod dev_mail;
+pub(crate) mod discovery;
+pub mod paths;
+pub(crate) mod revoke;
+pub(crate) mod sign_in_page;
+pub(crate) mod sign_out;
+pub(crate) mod token;
+pub(crate) mod userinfo;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use utoipa::openapi::OpenApi;
+
+use crate::app::Auth;
+
+/// Forms and JSON of this service are small, in bytes.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// Everything, with the document of the part that is the public API.
+pub(crate) fn router(auth: &Auth) -> (Router, OpenApi) {
+    let (api, openapi) = api::router().split_for_parts();
+    let verified = Router::new()
+        .route(
+            paths::USERINFO,
+            get(userinfo::answer).post(userinfo::answer),
+        )
+        .merge(api.layer(auth.identity.layer()));
+    let mut router = Router::new()
+        .route(paths::DISCOVERY, get(discovery::configuration))
+        .route(paths::JWKS, get(discovery::jwks))
+        .route(
+            paths::AUTHORIZE,
+            get(authorize::by_query).post(authorize::by_form),
+        )
+        .route(paths::SIGN_IN, post(sign_in_page::submit))
+        .route(paths::TOKEN, post(token::exchange))
+        .route(paths::REVOKE, post(revoke::revoke))
+        .route(
+            paths::LOGOUT,
+            get(sign_out::by_query).post(sign_out::by_form),
+        )
+        .route(paths::SIGN_OUT, post(sign_out::submit))
+        .route(
+            paths::ACTIVATE,
+            get(account_pages::activate).post(account_pages::submit_activation),
+        )
+        .route(
+            paths::RESET,
+            get(account_pages::reset).post(account_pages::submit_reset),
+        )
+        .route(
+            paths::FORGOT,
+            get(account_pages::forgot).post(account_pages::submit_forgot),
+        )
+        .route(paths::STYLESHEET, get(browser::stylesheet));
+    if auth.mailbox.is_some() {
+        router = router.route(paths::DEV_MAIL, get(dev_mail::list));
+    }
+    let router = router
+        .merge(verified)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
+    (router.with_state(auth.clone()), openapi)
+}
