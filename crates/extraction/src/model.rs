@@ -108,7 +108,7 @@ impl Failure {
 /// How an extraction ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
-    /// Pages that were given.
+    /// Pages that were given, blank ones too; 0 for a document without pages.
     pub pages: u32,
     /// Why there are no more, where that is not simply the end.
     pub failure: Option<Failure>,

@@ -217,7 +217,7 @@ impl Extractor {
             Line::Unconfined(why) => return Some(Silence::Error(ExtractError::Unconfined(why))),
             Line::End(end) => heard.end = Some(end),
             Line::Page(page) => {
-                if heard.last_page != Some(page.number) {
+                if page.number > 0 && heard.last_page != Some(page.number) {
                     heard.pages += 1;
                     heard.last_page = Some(page.number);
                 }

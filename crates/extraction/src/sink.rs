@@ -13,6 +13,9 @@ pub(crate) struct Sink<'g> {
     give: &'g mut Give<'g>,
     limits: Limits,
     page: Page,
+    /// The page was begun and nothing of it was given yet: it is given even when it is blank, so
+    /// that pages can be counted.
+    begun: bool,
     page_characters: usize,
     characters: usize,
     pages: u32,
@@ -24,6 +27,7 @@ impl<'g> Sink<'g> {
             give,
             limits: limits.clone(),
             page: Page::default(),
+            begun: false,
             page_characters: 0,
             characters: 0,
             pages: 0,
@@ -51,6 +55,7 @@ impl<'g> Sink<'g> {
         }
         self.pages += 1;
         self.page.number = number;
+        self.begun = number > 0;
         Ok(())
     }
 
@@ -100,7 +105,8 @@ impl<'g> Sink<'g> {
     /// Gives the page that is begun away; needed at the end, also after a failure.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         self.page_characters = 0;
-        if self.page.blocks.is_empty() {
+        let given = !std::mem::take(&mut self.begun);
+        if given && self.page.blocks.is_empty() {
             return Ok(());
         }
         let next = Page {

@@ -28,6 +28,9 @@ pub const VERSION: u32 = 1;
 /// Longest word, in characters; what is longer (encoded data, keys) is not a word.
 pub const WORD_CHARS: usize = 64;
 
+/// What a plural must leave, in bytes.
+const SHORTEST_SINGULAR: usize = 3;
+
 /// One word of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
@@ -79,7 +82,15 @@ impl Stemmers {
 
     fn french(&self, word: &Normalised) -> String {
         // Stemmed with its accents, which the French rules read, and folded afterwards.
-        normalise::fold(&self.french.stem(&word.accented))
+        let stem = normalise::fold(&self.french.stem(&word.accented));
+        // Snowball leaves the plural of short words: tris, lois, jeux.
+        let singular = stem
+            .strip_suffix('s')
+            .or_else(|| stem.strip_suffix('x').filter(|rest| rest.ends_with("eu")));
+        match singular {
+            Some(singular) if singular.len() >= SHORTEST_SINGULAR => singular.to_owned(),
+            _ => stem,
+        }
     }
 
     fn english(&self, word: &Normalised) -> String {
@@ -187,6 +198,9 @@ mod tests {
             ("algorithme", "algorithmes", Language::French),
             ("élève", "élèves", Language::French),
             ("programmer", "programmation", Language::French),
+            ("tri", "tris", Language::French),
+            ("jeu", "jeux", Language::French),
+            ("réseau", "réseaux", Language::French),
             ("networks", "networking", Language::English),
             ("المدرسة", "مدرسة", Language::Arabic),
             ("معلمون", "المعلمين", Language::Arabic),

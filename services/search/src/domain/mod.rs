@@ -1,0 +1,4 @@
+//! Rules without input and output.
+
+pub(crate) mod note;
+pub(crate) mod snippet;
