@@ -8,11 +8,14 @@ use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use riwaq_events::CloudEvent;
-use riwaq_records::{Conditional, Outcome, ReadLevel, RecordsError, Row, RowChange, Write};
+use riwaq_records::{
+    Conditional, Outcome, ReadLevel, RecordsError, Row, RowChange, StoredRow, Write,
+};
 
 use crate::outbox::{Hint, Intent};
 use crate::{
-    Act, Aggregate, AggregateId as _, Draft, Error, Journal, Result, Version, version_table, views,
+    Act, Aggregate, AggregateId as _, Draft, Error, Journal, Result, Version, read, version_table,
+    views,
 };
 
 /// How often an unknown outcome is asked about before the caller has to.
@@ -31,7 +34,11 @@ pub(crate) enum Appended<A: Aggregate> {
 
 /// What became of the version row.
 enum Settled {
-    Ours,
+    /// Written as it was given.
+    Now,
+    /// This operation had written it before, perhaps with another time and state: this is what counts.
+    Before(StoredRow),
+    /// Another operation has written that version.
     Anothers,
 }
 
@@ -66,8 +73,13 @@ impl<A: Aggregate> Journal<A> {
             .outbox
             .intend(A::KIND, &id.to_text(), version.version, act.op_id)
             .await?;
-        match self.settle(&version, row, started).await {
-            Ok(Settled::Ours) => {}
+        let (version, views) = match self.settle(&version, row, started).await {
+            Ok(Settled::Now) => (version, Ok(views)),
+            Ok(Settled::Before(stored)) => {
+                let version = version_table::read::<A>(stored)?;
+                let views = self.views_again(previous, &version).await;
+                (version, views)
+            }
             Ok(Settled::Anothers) => {
                 self.outbox.withdraw(&intent).await;
                 return Ok(Appended::Lost);
@@ -79,17 +91,45 @@ impl<A: Aggregate> Journal<A> {
                 }
                 return Err(error);
             }
-        }
+        };
         let intent = self.renewed(intent, started).await;
         self.finish(&version, intent, views).await;
         Ok(Appended::Written(version))
+    }
+
+    /// The writes for a version that may be an old one by now.
+    async fn views_again(
+        &self,
+        previous: Option<&Version<A>>,
+        version: &Version<A>,
+    ) -> Result<Vec<Write>> {
+        let newest = read::latest::<A>(self.outbox.store(), &version.id).await?;
+        views::replay(previous, version, newest.as_ref().unwrap_or(version))
+    }
+
+    /// Writes the tables-per-query once more for an operation that is repeated: its first attempt may
+    /// have died before it did, and the caller is about to read them.
+    pub(crate) async fn write_views_again(&self, newest: &Version<A>) {
+        let written = async {
+            let store = self.outbox.store();
+            let previous = match newest.version {
+                1 => None,
+                later => read::at::<A>(store, &newest.id, later - 1, ReadLevel::Quorum).await?,
+            };
+            let views = views::writes(previous.as_ref(), newest)?;
+            views::write(store, views).await.map_err(Error::from)
+        };
+        if let Err(error) = written.await {
+            tracing::warn!(%error, kind = A::KIND, "tables-per-query are left to the relay");
+        }
     }
 
     /// Nobody has to be told and no table follows: the row is all there is.
     async fn append_silently(&self, version: Version<A>, row: Row) -> Result<Appended<A>> {
         let started = self.outbox.clock().monotonic();
         match self.settle(&version, row, started).await? {
-            Settled::Ours => Ok(Appended::Written(version)),
+            Settled::Now => Ok(Appended::Written(version)),
+            Settled::Before(stored) => Ok(Appended::Written(version_table::read(stored)?)),
             Settled::Anothers => Ok(Appended::Lost),
         }
     }
@@ -109,7 +149,7 @@ impl<A: Aggregate> Journal<A> {
                 op_id: version.op_id,
             };
             let present = match records.apply(change).await {
-                Ok(Outcome::Applied) => return Ok(Settled::Ours),
+                Ok(Outcome::Applied) => return Ok(Settled::Now),
                 Ok(Outcome::Refused { current }) => current.into_iter().flatten().next(),
                 Err(RecordsError::Unknown { reason }) => {
                     unknown = Some(reason);
@@ -123,7 +163,9 @@ impl<A: Aggregate> Journal<A> {
                 Err(_) => continue,
             };
             match present {
-                Some(present) if present.op_id == Some(version.op_id) => return Ok(Settled::Ours),
+                Some(present) if present.op_id == Some(version.op_id) => {
+                    return Ok(Settled::Before(present));
+                }
                 Some(_) => return Ok(Settled::Anothers),
                 // Not there: the same operation may be tried again.
                 None => {}
@@ -165,34 +207,34 @@ impl<A: Aggregate> Journal<A> {
     }
 
     /// The change is durable now: what fails from here on is made good by the relay.
-    async fn finish(&self, version: &Version<A>, intent: Intent, views: Vec<Write>) {
-        let mut views_written = false;
-        for _ in 0..VIEW_ATTEMPTS {
-            match views::write(self.outbox.store(), views.clone()).await {
-                Ok(()) => {
-                    views_written = true;
-                    break;
-                }
-                Err(error) if error.is_retryable() => {}
-                Err(error) => {
-                    tracing::error!(%error, kind = A::KIND, "tables-per-query cannot be written");
-                    break;
-                }
-            }
+    async fn finish(&self, version: &Version<A>, intent: Intent, views: Result<Vec<Write>>) {
+        let written = match views {
+            Ok(views) => self.write_views(views).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &written {
+            let number = version.version;
+            tracing::warn!(%error, kind = A::KIND, number, "tables-per-query are left to the relay");
         }
-        if !views_written {
-            tracing::warn!(
-                kind = A::KIND,
-                version = version.version,
-                "tables-per-query are left to the relay"
-            );
-        }
+        let views_written = written.is_ok();
         let event = event(version, &self.outbox.source(), intent.traceparent.clone());
         self.outbox.hint(Hint {
             intent,
             event,
             views_written,
         });
+    }
+
+    async fn write_views(&self, views: Vec<Write>) -> Result<()> {
+        let mut last = Ok(());
+        for _ in 0..VIEW_ATTEMPTS {
+            match views::write(self.outbox.store(), views.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(error) if error.is_retryable() => last = Err(error.into()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        last
     }
 }
 

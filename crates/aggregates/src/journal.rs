@@ -101,13 +101,7 @@ impl<A: Aggregate> Journal<A> {
         check_id::<A>(id)?;
         match self.append(id, None, act, draft).await? {
             Appended::Written(version) => Ok(version),
-            Appended::Lost => {
-                let first = read::at(self.outbox.store(), id, 1, ReadLevel::Serial).await?;
-                match first {
-                    Some(first) if first.op_id == act.op_id => Ok(first),
-                    _ => Err(Error::Exists { kind: A::KIND }),
-                }
-            }
+            Appended::Lost => Err(Error::Exists { kind: A::KIND }),
         }
     }
 
@@ -116,7 +110,7 @@ impl<A: Aggregate> Journal<A> {
     ///
     /// With `expected` (If-Match) any other newest version is [`Error::Stale`]. Without it the last
     /// write wins: when another was quicker, `decide` is asked again with what that one wrote, so it must
-    /// be free of effects.
+    /// be free of effects. An operation that may be repeated must recognise its own change and give none.
     ///
     /// # Errors
     /// Those of `decide`; [`Error::NotFound`]; [`Error::Stale`]; [`Error::Contended`]; and as for [`Journal::create`].
@@ -171,6 +165,9 @@ impl<A: Aggregate> Journal<A> {
                 _ => {}
             }
             let Some(draft) = decide(current.as_ref())? else {
+                if let Some(newest) = current.as_ref().filter(|newest| newest.op_id == act.op_id) {
+                    self.write_views_again(newest).await;
+                }
                 return Ok(current);
             };
             match self.append(id, current.as_ref(), act, draft).await? {

@@ -11,6 +11,9 @@ use crate::{Lease, Result};
 
 /// Pointers read at a time.
 const PAGE: usize = 200;
+/// After a long downtime many empty minutes are walked, which an embedded store answers without ever
+/// waiting: others get their turn after so many.
+const MINUTES_AT_ONCE: i64 = 64;
 /// Pointers completed at a time.
 const AT_ONCE: usize = 16;
 
@@ -111,6 +114,9 @@ impl Walker {
             let seen = self.walk_minute(bucket, minute, walked).await?;
             passing &= seen == 0 && self.is_closed(minute);
             minute += 1;
+            if minute % MINUTES_AT_ONCE == 0 {
+                tokio::task::yield_now().await;
+            }
             if passing {
                 held.watermark = minute;
             }

@@ -7,6 +7,7 @@ mod sections;
 
 use std::sync::Arc;
 
+use chrono::{DateTime, SubsecRound as _, Utc};
 use riwaq_aggregates::records::Store;
 use riwaq_aggregates::{CursorKey, Idempotency, Journal, Outbox};
 use riwaq_api::Channel;
@@ -68,6 +69,11 @@ impl App {
             store,
         };
         Ok((Arc::new(app), outbox))
+    }
+
+    /// Now, in whole milliseconds, as the tables keep it: what is answered is what is read later.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.clock.now().trunc_subsecs(3)
     }
 
     /// What decides about rights over a course, if there is such a course.

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::CoursesError;
 
-/// The most rows that a partition should have: what cannot be configured higher.
-const PARTITION_ROWS: usize = 10_000;
+/// The most rows that a partition should have are 10,000; some room is left for those who enrol at the
+/// same moment.
+const ENROLMENTS_MAX: usize = 9_000;
 /// The largest state that fits in a row of versions beside its columns, in bytes.
 const MAX_STATE_BYTES: usize = 240 * 1024;
 
@@ -81,7 +82,7 @@ impl Config {
             ),
             ("course_max_bytes", self.course_max_bytes, MAX_STATE_BYTES),
             ("teachers_max", self.teachers_max, 200),
-            ("enrolments_max", self.enrolments_max, PARTITION_ROWS),
+            ("enrolments_max", self.enrolments_max, ENROLMENTS_MAX),
             // As many as one question to the users service takes.
             ("enrol_at_once_max", self.enrol_at_once_max, 200),
             ("readable_max", self.readable_max, 100_000),
@@ -119,7 +120,7 @@ mod tests {
         );
         assert_eq!(
             refused(Config {
-                enrolments_max: 10_001,
+                enrolments_max: 9_001,
                 ..Config::default()
             }),
             "enrolments_max"

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use crate::world::{Change, World, change, engines, id, note};
+use crate::world::{
+    Change, ENGINES, Note, NoteByOwner, World, change, engine, engines, id, note, wanted,
+};
 use riwaq_aggregates::records::faults::CrashPoint;
-use riwaq_aggregates::{Act, Draft, Error, new_op_id};
+use riwaq_aggregates::{Act, Draft, Error, Version, new_op_id};
 use riwaq_clock::Clock as _;
 
 const SCRIPT: [Change; 4] = [
@@ -37,10 +39,10 @@ async fn play(world: &World) -> i64 {
 #[tokio::test]
 async fn a_crash_at_any_write_loses_nothing_that_was_acknowledged() {
     for point in [CrashPoint::Before, CrashPoint::After] {
-        for engine_at in 0..engines().await.len() {
+        for engine_at in 0..ENGINES {
             let mut crashes = 0;
             for fatal in 1.. {
-                let engine = engines().await.swap_remove(engine_at);
+                let engine = engine(engine_at).await;
                 let mut world = World::new(engine).await;
                 world.faulty.crash_at(fatal, point);
                 let acknowledged = play(&world).await;
@@ -92,12 +94,23 @@ async fn a_client_that_repeats_an_unknown_creation_gets_what_it_made() {
             "{lost:?}"
         );
         world.restart();
+        world.clock.advance(Duration::from_secs(120));
+        // Whatever the repetition says now: the first attempt is what was written, and what is shown.
         let again = world
             .notes
-            .create(&id(1), act, Draft::new("created", note("sara")))
+            .create(&id(1), act, Draft::new("created", note("omar")))
             .await
             .unwrap();
         assert_eq!((again.version, again.op_id), (1, act.op_id));
+        assert_eq!(again.state.owner, "sara");
+        assert_eq!(world.notes.load(&id(1)).await.unwrap(), Some(again.clone()));
+        let shown = world
+            .truth()
+            .scan::<NoteByOwner>(("sara".to_owned(),))
+            .all()
+            .await
+            .unwrap();
+        assert_eq!(shown, [wanted(&again)], "before any relay has walked");
         let other = world
             .notes
             .create(&id(1), Act::system(), Draft::new("created", note("omar")))
@@ -184,5 +197,42 @@ async fn a_long_downtime_hides_no_change() {
         world.clock.advance(Duration::from_secs(14 * 86_400));
         world.settle().await;
         world.assert_converged(&[id(1)]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_is_repeated_shows_what_its_first_attempt_could_not() {
+    for engine in engines().await {
+        let mut world = World::new(engine).await;
+        world
+            .notes
+            .create(&id(1), Act::system(), Draft::new("created", note("sara")))
+            .await
+            .unwrap();
+        world.faulty.revive();
+        // Pointer, version, and then the views that never are.
+        world.faulty.crash_at(3, CrashPoint::Before);
+        let act = Act::system();
+        let leave = async |world: &World| {
+            let decide = |current: &Version<Note>| {
+                let moved = Change::Move("omar").apply(&current.state);
+                let repeated = current.state == moved;
+                Ok::<_, Error>((!repeated).then(|| Draft::new("moved", moved)))
+            };
+            world.notes.update(&id(1), None, act, decide).await.unwrap()
+        };
+        leave(&world).await;
+        world.restart();
+        let again = leave(&world).await;
+        let of = async |owner: &str| {
+            let rows = world
+                .truth()
+                .scan::<NoteByOwner>((owner.to_owned(),))
+                .all()
+                .await;
+            rows.unwrap()
+        };
+        assert_eq!(of("omar").await, [wanted(&again)]);
+        assert_eq!(of("sara").await, []);
     }
 }

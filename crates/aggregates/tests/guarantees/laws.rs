@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::world::{
-    Change, Engine, NoteByOwner, World, change, engines, id, note, note_versions, start_of_time,
-    tables,
+    Change, Engine, NoteByOwner, World, change, engine, engines, id, note, note_versions,
+    start_of_time, tables,
 };
 
 fn changes() -> impl Strategy<Value = Vec<(u8, Change, i64)>> {
@@ -31,7 +31,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 async fn memory() -> Engine {
-    engines().await.swap_remove(0)
+    engine(0).await
 }
 
 proptest! {

@@ -14,6 +14,7 @@ use riwaq_aggregates::{
 };
 use riwaq_clock::ManualClock;
 use riwaq_events::{CloudEvent, Events, MemoryEvents, RetryPolicy, Subscription};
+use riwaq_records_sqlite::{SqliteConfig, SqliteRecords};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -135,19 +136,40 @@ pub struct Engine {
     _folder: Option<tempfile::TempDir>,
 }
 
+/// How many engines need no server.
+pub const ENGINES: usize = 2;
+
 /// Every engine that needs no server, fresh and with the tables.
 pub async fn engines() -> Vec<Engine> {
-    let plan = MigrationPlan::new(tables()).unwrap();
-    let memory = Engine {
-        name: "memory",
-        records: Arc::new(Memory::new()),
-        _folder: None,
-    };
-    let engines = vec![memory];
-    for engine in &engines {
-        engine.records.migrate(&plan).await.unwrap();
+    let mut engines = Vec::with_capacity(ENGINES);
+    for at in 0..ENGINES {
+        engines.push(engine(at).await);
     }
     engines
+}
+
+/// One of [`engines`].
+pub async fn engine(at: usize) -> Engine {
+    let engine = match at {
+        0 => Engine {
+            name: "memory",
+            records: Arc::new(Memory::new()),
+            _folder: None,
+        },
+        _ => {
+            let folder = tempfile::tempdir().unwrap();
+            let config = SqliteConfig::at(folder.path().join("records.db"));
+            let clock = ManualClock::at(start_of_time());
+            Engine {
+                name: "sqlite",
+                records: Arc::new(SqliteRecords::open(config, clock).unwrap()),
+                _folder: Some(folder),
+            }
+        }
+    };
+    let plan = MigrationPlan::new(tables()).unwrap();
+    engine.records.migrate(&plan).await.unwrap();
+    engine
 }
 
 pub fn start_of_time() -> DateTime<Utc> {

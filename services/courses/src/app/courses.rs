@@ -17,7 +17,7 @@ impl App {
         fields: CourseFields,
     ) -> Result<Version<Course>, Problem> {
         actor.require(Permission::CoursesCreate)?;
-        let course = Course::new(fields, actor.id(), self.clock.now());
+        let course = Course::new(fields, actor.id(), self.now());
         check_course(&course, &self.config)?;
         self.semesters.open(semester_of(course_id)).await?;
         let act = Act::by(actor.id()).with_op_id(course_id);

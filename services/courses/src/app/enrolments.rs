@@ -51,7 +51,7 @@ impl App {
     }
 
     async fn begin(&self, course_id: Uuid, user_id: Uuid, act: Act) -> Result<Enrolled, Problem> {
-        let now = self.clock.now();
+        let now = self.now();
         let newest = self
             .enrolments
             .change(&(course_id, user_id), None, act, |current| {

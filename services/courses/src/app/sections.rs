@@ -39,7 +39,7 @@ impl App {
         edit: &SectionEdit,
     ) -> Result<Version<Course>, Problem> {
         edit.check(&self.config)?;
-        let now = self.clock.now();
+        let now = self.now();
         self.change_course(viewer, course_id, if_match, "section_edited", |course| {
             course.section(section_id).ok_or_else(no_section)?;
             Ok(course.with_section_edited(section_id, edit, now))

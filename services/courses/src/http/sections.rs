@@ -45,7 +45,7 @@ pub(crate) async fn create(
                     title: body.title.clone(),
                     body: body.body.clone(),
                     position: body.position.map(|position| position as usize),
-                    at: app.clock.now(),
+                    at: app.now(),
                 };
                 let viewer = viewer(&actor);
                 let location = format!("{path}/{id}");

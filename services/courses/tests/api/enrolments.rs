@@ -41,6 +41,8 @@ async fn a_student_enrols_in_an_open_course_once() {
         .expect(200);
     assert_eq!(read.body, first.body);
     assert_eq!(read.header(header::ETAG), "\"v1\"");
+    let list = world.get(BY_OWNER, &enrolments(course)).await.expect(200);
+    assert_eq!(list.body["items"], json!([first.body]));
     world
         .get(BY_OTHER_STUDENT, &first.header(header::LOCATION))
         .await

@@ -1,9 +1,18 @@
 //! Requests that are sent again, and events that follow.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use http::{Method, header};
+use riwaq_aggregates::records::faults::{CrashPoint, Faulty};
+use riwaq_aggregates::records::{Memory, Store};
+use riwaq_courses::Config;
 use serde_json::{Value, json};
 
-use crate::world::{Answer, BY_OTHER_TEACHER, BY_OWNER, BY_STUDENT, Person, STUDENT, World, path};
+use crate::world::{
+    Answer, BY_OTHER_STUDENT, BY_OTHER_TEACHER, BY_OWNER, BY_STUDENT, OTHER_STUDENT, Person,
+    STUDENT, World, path,
+};
 
 async fn keyed(world: &World, person: Person, at: &str, key: &str, body: Value) -> Answer {
     let headers = [("idempotency-key", key)];
@@ -161,4 +170,124 @@ async fn every_change_is_told_once_with_ids_only() {
         drop(stop);
     };
     tokio::join!(relay, story);
+}
+
+/// The store dies at one write of the request; the client repeats it with its key when all is well again.
+async fn dying_at(
+    fatal: u64,
+    point: CrashPoint,
+    request: impl AsyncFn(&World) -> Answer,
+) -> (World, Answer, bool) {
+    let mut tables = riwaq_aggregates::tables();
+    tables.extend(riwaq_courses::tables());
+    let faulty = Arc::new(Faulty::reliable(Arc::new(
+        Memory::with_tables(tables).unwrap(),
+    )));
+    let world = World::over(Store::new(faulty.clone()), Config::default()).await;
+    world.course("open", "published").await;
+    faulty.revive();
+    faulty.crash_at(fatal, point);
+    let first = request(&world).await;
+    let crashed = faulty.is_dead();
+    assert!(
+        first.status.is_success() || first.status.is_server_error(),
+        "{fatal} {point:?}: {}",
+        first.body
+    );
+    faulty.revive();
+    // Long enough for the dead request to be given up.
+    world.clock.advance(Duration::from_secs(120));
+    let again = request(&world).await;
+    if first.status.is_success() {
+        assert_eq!(again.body, first.body, "{fatal} {point:?}");
+    }
+    (world, again, crashed)
+}
+
+#[tokio::test]
+async fn a_creation_that_dies_anywhere_and_is_repeated_makes_one_course() {
+    for point in [CrashPoint::Before, CrashPoint::After] {
+        for fatal in 1.. {
+            let request = async |world: &World| {
+                keyed(
+                    world,
+                    BY_OTHER_TEACHER,
+                    "/api/courses",
+                    "k",
+                    json!({"title": "Analyse"}),
+                )
+                .await
+            };
+            let (world, again, crashed) = dying_at(fatal, point, request).await;
+            let made = again.expect(201);
+            for scope in ["", "?scope=mine"] {
+                let list = world
+                    .get(BY_OTHER_TEACHER, &format!("/api/courses{scope}"))
+                    .await
+                    .expect(200);
+                let titles = list.body["items"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .filter(|item| item["title"] == "Analyse");
+                assert_eq!(titles.count(), 1, "{fatal} {point:?}");
+            }
+            let read = world
+                .get(BY_OTHER_TEACHER, &made.header(header::LOCATION))
+                .await
+                .expect(200);
+            assert_eq!(read.body, made.body, "{fatal} {point:?}");
+            if !crashed {
+                // Key, half-year, pointer, version, two batches at most of views, and the answer.
+                assert!(fatal > 5, "only {fatal} writes");
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn enrolments_that_die_anywhere_and_are_repeated_are_complete() {
+    for point in [CrashPoint::Before, CrashPoint::After] {
+        for fatal in 1.. {
+            let request = async |world: &World| {
+                let course = world.get(BY_OWNER, "/api/courses").await.expect(200).ids()[0];
+                let body = json!({"user_ids": [STUDENT, OTHER_STUDENT]});
+                keyed(
+                    world,
+                    BY_OWNER,
+                    &format!("{}/enrolments", path(course)),
+                    "k",
+                    body,
+                )
+                .await
+            };
+            let (world, again, crashed) = dying_at(fatal, point, request).await;
+            assert!(
+                again.status.is_success(),
+                "{fatal} {point:?}: {}",
+                again.body
+            );
+            let course = world.get(BY_OWNER, "/api/courses").await.expect(200).ids()[0];
+            let list = world
+                .get(BY_OWNER, &format!("{}/enrolments", path(course)))
+                .await
+                .expect(200);
+            assert_eq!(
+                list.body["items"].as_array().unwrap().len(),
+                2,
+                "{fatal} {point:?}"
+            );
+            for person in [BY_STUDENT, BY_OTHER_STUDENT] {
+                let mine = world
+                    .get(person, "/api/courses?scope=mine")
+                    .await
+                    .expect(200);
+                assert_eq!(mine.ids(), [course], "{fatal} {point:?}");
+            }
+            if !crashed {
+                break;
+            }
+        }
+    }
 }

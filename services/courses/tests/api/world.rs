@@ -165,8 +165,9 @@ impl World {
     }
 
     pub async fn over(store: Store, config: Config) -> Self {
-        // In the middle of a half-year.
-        let clock = ManualClock::at(DateTime::UNIX_EPOCH + TimeDelta::days(365 * 56 + 100));
+        // In the middle of a half-year, and in the middle of a millisecond.
+        let start = TimeDelta::days(365 * 56 + 100) + TimeDelta::nanoseconds(123_456);
+        let clock = ManualClock::at(DateTime::UNIX_EPOCH + start);
         let events = MemoryEvents::new(clock.clone(), RetryPolicy::default()).unwrap();
         let types = [
             riwaq_courses::events::COURSE_CHANGED,
