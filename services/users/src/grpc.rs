@@ -22,14 +22,14 @@ use crate::flows::ReceivedLine;
 const MAX_IDS: usize = 200;
 const MAX_DETAIL_BYTES: usize = 8 * 1024;
 
+/// Who may make profiles: the auth service for people who register, and the operator's command line.
+const REGISTRARS: Callers = Callers::only(&["auth", "operator"]);
+
 /// Who may call what.
 pub(crate) fn policy() -> CallerPolicy {
     CallerPolicy::new()
         .allow("/riwaq.users.v1.Users/GetUsers", Callers::any_service())
-        .allow(
-            "/riwaq.users.v1.Users/CreateUser",
-            Callers::only(&["auth", "admin-cli"]),
-        )
+        .allow("/riwaq.users.v1.Users/CreateUser", REGISTRARS)
         .allow("/riwaq.users.v1.Users/ListRoles", Callers::any_service())
         .allow("/riwaq.users.v1.Users/RecordAudit", Callers::any_service())
 }
@@ -135,9 +135,11 @@ impl UsersGrpc {
         );
         let detail = match request.detail_json.as_str() {
             "" => Some(serde_json::Value::Null),
-            text => serde_json::from_str(text).ok(),
+            text => serde_json::from_str(text)
+                .ok()
+                .filter(serde_json::Value::is_object),
         };
-        errors.check(detail.is_some(), "detail_json", "must be JSON");
+        errors.check(detail.is_some(), "detail_json", "must be a JSON object");
         errors.finish()?;
         let actor_id = match request.actor_id.as_str() {
             "" => None,

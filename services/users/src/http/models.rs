@@ -81,21 +81,21 @@ impl OwnProfile {
 
 /// A change of one's own profile (RFC 7396): what is absent stays, `null` takes an optional value away.
 #[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct PatchMe {
-    #[serde(deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, nullable = false, min_length = 1, max_length = 100)]
     pub first_name: Option<String>,
-    #[serde(deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, nullable = false, min_length = 1, max_length = 100)]
     pub last_name: Option<String>,
-    #[serde(deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, max_length = 100)]
     pub first_name_ar: Option<Option<String>>,
-    #[serde(deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, max_length = 100)]
     pub last_name_ar: Option<Option<String>>,
-    #[serde(deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Locale>, nullable = false)]
     pub locale: Option<Locale>,
 }
