@@ -9,4 +9,5 @@ mod crash;
 mod keys;
 mod laws;
 mod races;
+mod slow;
 mod world;
