@@ -17,7 +17,7 @@ use riwaq_kit::Secret;
 use riwaq_mail::Mail;
 use riwaq_mail_folder::FolderMail;
 use riwaq_mail_smtp::SmtpMail;
-use riwaq_records::{Records, Store};
+use riwaq_records::{Records, Store, TableSchema};
 use riwaq_records_cassandra::CassandraRecords;
 use riwaq_records_sqlite::SqliteRecords;
 
@@ -53,6 +53,11 @@ impl Adapters {
     pub(crate) fn store(&self) -> Store {
         Store::new(Arc::clone(&self.records))
     }
+}
+
+/// Tables of adapters that keep theirs in the records.
+pub(crate) fn tables() -> Vec<&'static TableSchema> {
+    riwaq_directory_local::tables()
 }
 
 /// Ports whose configured adapter works within one process only, each with its setting.

@@ -11,6 +11,9 @@ use url::Url;
 
 use crate::cli::{Listen, Sources};
 
+/// What `riwaq dev` sets where nothing else is said.
+const DEVELOPMENT: &str = "auth.registration = true";
+
 /// Everything that can be configured.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -34,7 +37,13 @@ pub(crate) struct Config {
     pub(crate) server: riwaq_kit::service::ServerConfig,
     pub(crate) telemetry: riwaq_kit::TelemetryConfig,
     pub(crate) identity: riwaq_identity::IdentityConfig,
-    pub(crate) outbox: riwaq_aggregates::OutboxOptions,
+    pub(crate) gateway: riwaq_gateway::Config,
+    pub(crate) auth: riwaq_auth::Config,
+    pub(crate) users: riwaq_users::Config,
+    pub(crate) courses: riwaq_courses::Config,
+    pub(crate) files: riwaq_files::Config,
+    pub(crate) search: riwaq_search::Config,
+    //CHAT pub(crate) chatbot: riwaq_chatbot::Config,
 }
 
 /// Secrets that all processes of an installation share.
@@ -151,7 +160,13 @@ impl Default for Config {
             telemetry: riwaq_kit::TelemetryConfig::default(),
             // Empty: the public address.
             identity: riwaq_identity::IdentityConfig { issuer: String::new(), ..Default::default() },
-            outbox: riwaq_aggregates::OutboxOptions::default(),
+            gateway: riwaq_gateway::Config::default(),
+            auth: riwaq_auth::Config::default(),
+            users: riwaq_users::Config::default(),
+            courses: riwaq_courses::Config::default(),
+            files: riwaq_files::Config::default(),
+            search: riwaq_search::Config::default(),
+            //CHAT chatbot: riwaq_chatbot::Config::default(),
         }
     }
 }
@@ -183,7 +198,16 @@ impl Default for IndexConfig {
 impl Config {
     /// Lays the sources over one another: defaults, file, environment, flags.
     pub(crate) fn load(sources: &Sources, listen: &Listen) -> Result<Self> {
-        let mut loader = Loader::new();
+        Self::load_over("", sources, listen)
+    }
+
+    /// As [`Self::load`], over the defaults of `riwaq dev`.
+    pub(crate) fn load_for_development(sources: &Sources, listen: &Listen) -> Result<Self> {
+        Self::load_over(DEVELOPMENT, sources, listen)
+    }
+
+    fn load_over(base: &str, sources: &Sources, listen: &Listen) -> Result<Self> {
+        let mut loader = Loader::new().toml(base, "the defaults of riwaq dev")?;
         if let Some(path) = &sources.config {
             loader = loader.file(path)?;
         }
@@ -200,6 +224,14 @@ impl Config {
             loader = loader.flag("--port", "port", port.to_string());
         }
         Ok(loader.load()?)
+    }
+
+    /// The same with only warnings in the log: for commands that print their own results.
+    pub(crate) fn quiet(mut self) -> Self {
+        if self.telemetry.log_level == riwaq_kit::TelemetryConfig::default().log_level {
+            "warn".clone_into(&mut self.telemetry.log_level);
+        }
+        self
     }
 
     /// The same with what depends on the address that was bound.
@@ -230,6 +262,15 @@ fn docs() -> ConfigDocs {
         .source("riwaq_kit", include_str!("../../../crates/kit/src/service/config.rs"))
         .source("riwaq_kit", include_str!("../../../crates/kit/src/telemetry/config.rs"))
         .source("riwaq_identity", include_str!("../../../crates/identity/src/config.rs"))
+        .source("riwaq_gateway", include_str!("../../gateway/src/config.rs"))
+        .source("riwaq_auth", include_str!("../../auth/src/config.rs"))
+        .source("riwaq_users", include_str!("../../users/src/config.rs"))
+        .source("riwaq_courses", include_str!("../../courses/src/config.rs"))
+        .source("riwaq_files", include_str!("../../files/src/config.rs"))
+        .source("riwaq_search", include_str!("../../search/src/config.rs"))
+        .source("riwaq_chatbot", include_str!("../../chatbot/src/config.rs"))
+        .source("riwaq_aggregates", include_str!("../../../crates/aggregates/src/options.rs"))
+        .source("riwaq_extraction", include_str!("../../../crates/extraction/src/config.rs"))
         .source("riwaq_records_sqlite", include_str!("../../../crates/adapters/records-sqlite/src/config.rs"))
         .source("riwaq_records_cassandra", include_str!("../../../crates/adapters/records-cassandra/src/config.rs"))
         .source("riwaq_blobs_fs", include_str!("../../../crates/adapters/blobs-fs/src/config.rs"))

@@ -1,6 +1,81 @@
-//! The roles, as data.
+//! The roles, as data: what each is called, whom it asks, what it keeps, and how it is built.
 
-/// The names of the roles, in the order in which they are hosted.
+use anyhow::{Result, bail};
+use riwaq_aggregates::records::TableSchema;
+use riwaq_events::Group;
+use riwaq_kit::Service;
+use riwaq_records::MigrationPlan;
+
+use crate::role;
+use crate::wiring::Parts;
+
+/// One role.
+pub(crate) struct Role {
+    /// Its name on the command line, in logs and in metrics.
+    pub(crate) name: &'static str,
+    /// The roles that it calls.
+    pub(crate) asks: &'static [&'static str],
+    /// The tables that it keeps, beside those of the aggregates.
+    pub(crate) tables: fn() -> Vec<&'static TableSchema>,
+    /// The groups that it consumes in; they are declared before anything is published.
+    pub(crate) groups: fn() -> Vec<Group>,
+    /// Builds its service.
+    pub(crate) build: fn(&Parts) -> Result<Service>,
+}
+
+/// All of them, the public one last.
+pub(crate) const ROLES: &[Role] = &[
+    role::auth::ROLE,
+    role::users::ROLE,
+    role::courses::ROLE,
+    role::files::ROLE,
+    role::search::ROLE,
+    //CHAT role::chatbot::ROLE,
+    role::gateway::ROLE,
+];
+
+/// Their names.
 pub(crate) fn names() -> Vec<&'static str> {
-    vec!["auth", "users", "courses", "files", "search", "chatbot", "gateway"]
+    ROLES.iter().map(|role| role.name).collect()
+}
+
+/// The role of that name.
+pub(crate) fn find(name: &str) -> Result<&'static Role> {
+    match ROLES.iter().find(|role| role.name == name) {
+        Some(role) => Ok(role),
+        None => bail!("there is no role {name}; the roles are {}", names().join(", ")),
+    }
+}
+
+/// Every table of every role: a store is migrated as a whole, whichever role asks for it.
+pub(crate) fn migration_plan() -> Result<MigrationPlan> {
+    let own = ROLES.iter().flat_map(|role| (role.tables)());
+    let shared = riwaq_aggregates::tables().into_iter().chain(crate::adapters::tables());
+    Ok(MigrationPlan::new(shared.chain(own))?)
+}
+
+/// Every group of every role.
+pub(crate) fn groups() -> Vec<Group> {
+    ROLES.iter().flat_map(|role| (role.groups)()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_role_asks_roles_that_exist() {
+        for role in ROLES {
+            for asked in role.asks {
+                assert!(find(asked).is_ok(), "{} asks {asked}", role.name);
+                assert_ne!(*asked, role.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_tables_of_all_roles_fit_together() {
+        let plan = migration_plan().unwrap();
+        assert!(plan.tables().len() > 20);
+    }
 }

@@ -1,0 +1,146 @@
+//! Services of this process: opened, built, bound to each other.
+
+use std::net::{IpAddr, SocketAddr};
+
+use anyhow::{Context, Result, bail};
+use riwaq_api::server::{ServerPolicy, limited};
+use riwaq_clock::{SharedClock, SystemClock};
+use riwaq_kit::service::Process;
+use riwaq_kit::{MetricsHandle, Service, Telemetry};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::adapters::{self, Adapters};
+use crate::config::Config;
+use crate::roles::{self, Role};
+use crate::secrets::Secrets;
+use crate::wiring::{Loose, Parts};
+
+/// A process that is about to host roles.
+pub(crate) struct Host {
+    pub(crate) parts: Parts,
+    loose: Loose,
+    here: Vec<&'static Role>,
+}
+
+impl Host {
+    /// Opens the adapters for the roles that will be hosted.
+    pub(crate) async fn open(config: Config, clock: SharedClock, here: &[&'static Role]) -> Result<Self> {
+        let alone = here.len() == 1;
+        refuse_embedded(&config, here)?;
+        let folder = (!alone).then_some(config.data_dir.as_path());
+        let secrets = Secrets::load(config.secrets.master_key.as_ref(), folder)?;
+        let adapters = Adapters::open(&config, &secrets, &clock).await?;
+        let (parts, loose) = Parts::new(config, secrets, adapters, clock, here)?;
+        Ok(Self { parts, loose, here: here.to_vec() })
+    }
+
+    /// Refuses a store that is not at the schema of this program.
+    pub(crate) async fn check_schema(&self) -> Result<()> {
+        Ok(roles::migration_plan()?.check(self.parts.adapters.records.as_ref()).await?)
+    }
+
+    /// Brings the store to the schema of this program.
+    pub(crate) async fn migrate(&self) -> Result<()> {
+        let plan = roles::migration_plan()?;
+        let report = self.parts.adapters.records.migrate(&plan).await.context("migrating the records")?;
+        if report.from != report.to {
+            tracing::info!(from = report.from, to = report.to, "the records were migrated");
+        }
+        Ok(())
+    }
+
+    /// Declares every group, so that nothing published before its first member is lost.
+    pub(crate) async fn declare_groups(&self) -> Result<()> {
+        for group in roles::groups() {
+            self.parts.adapters.events.declare_group(&group).await.context("declaring event groups")?;
+        }
+        Ok(())
+    }
+
+    /// Builds every service and binds them to each other. The last one, which is not hosted yet, is
+    /// the one that listens.
+    pub(crate) fn build(&mut self, process: &mut Process) -> Result<Service> {
+        let mut last = None;
+        for role in self.here.clone() {
+            if let Some(service) = last.take() {
+                self.bind(process, service);
+            }
+            let built = (role.build)(&self.parts).with_context(|| format!("the role {}", role.name))?;
+            // The called side keeps the deadline too: the caller may have gone.
+            let policy = ServerPolicy::default();
+            last = Some(built.map_grpc(|routes| limited(routes, &self.parts.clock, &policy)));
+        }
+        last.context("no role is hosted")
+    }
+
+    fn bind(&mut self, process: &mut Process, service: Service) {
+        let binding = self.loose.begin(&service, &self.parts);
+        let http = process.host(service);
+        self.loose.offer(binding, http);
+    }
+}
+
+/// A role of its own, on an adapter that works within one process only, would be alone with its data
+/// and believe that it is not.
+fn refuse_embedded(config: &Config, here: &[&'static Role]) -> Result<()> {
+    let [role] = here else { return Ok(()) };
+    let embedded = adapters::embedded(config);
+    if embedded.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "the role {} cannot run as a process of its own: these adapters are embedded and work within one process \
+         only: {}. Run every role in one process (`riwaq dev`), or configure distributed adapters",
+        role.name,
+        embedded.join(", ")
+    )
+}
+
+/// Binds the listener; the configuration then knows its address.
+pub(crate) async fn listen(config: Config) -> Result<(TcpListener, Config)> {
+    let address = SocketAddr::new(config.listen, config.port);
+    let listener =
+        TcpListener::bind(address).await.with_context(|| format!("cannot listen at {address}"))?;
+    let mut bound = listener.local_addr()?;
+    if bound.ip().is_unspecified() {
+        // Nobody can browse to 0.0.0.0.
+        bound.set_ip(IpAddr::from([127, 0, 0, 1]));
+    }
+    Ok((listener, config.bound(bound)?))
+}
+
+/// Serves until SIGTERM or Ctrl-C, then drains.
+pub(crate) async fn serve(process: Process, service: Service, listener: TcpListener) -> Result<()> {
+    let drained = process.serve(service, listener, asked_to_end()?).await?;
+    if drained.cut_off > 0 {
+        tracing::warn!(cut_off = drained.cut_off, "some work had to be cut off");
+    }
+    Ok(())
+}
+
+fn asked_to_end() -> Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// The clock of the program.
+pub(crate) fn clock() -> SharedClock {
+    SystemClock::shared()
+}
+
+/// Logs, metrics and traces under a role's name.
+pub(crate) fn telemetry(config: &Config, role: &str, clock: &SharedClock) -> Result<Telemetry> {
+    Ok(Telemetry::install(&config.telemetry, role, clock)?)
+}
+
+/// A process for the configured listener.
+pub(crate) fn process(config: &Config, clock: &SharedClock, metrics: &MetricsHandle) -> Process {
+    Process::new(clock.clone(), config.server.clone(), metrics.clone())
+}

@@ -1,0 +1,40 @@
+//! The role `gateway`.
+
+use anyhow::{Context, Result};
+use riwaq_gateway::{Deps, service};
+use riwaq_kit::{Service, TaskGroup};
+use url::Url;
+
+use crate::roles::Role;
+use crate::wiring::Parts;
+
+const NAME: &str = "gateway";
+
+pub(crate) const ROLE: Role = Role {
+    name: NAME,
+    asks: &["auth", "users", "courses", "files", "search"],
+    tables: riwaq_gateway::tables,
+    groups: Vec::new,
+    build,
+};
+
+fn build(parts: &Parts) -> Result<Service> {
+    let mut config = parts.config.gateway.clone();
+    if config.session.client_secret.is_none() {
+        config.session.client_secret = Some(parts.secrets.derive_text("client of the portal"));
+    }
+    let deps = Deps {
+        clock: parts.clock.clone(),
+        store: parts.adapters.store(),
+        identity: parts.identity.clone(),
+        upstreams: parts.upstreams.iter().map(|(role, http)| (*role, http.clone())).collect(),
+        issuer_http: parts.upstreams.get("auth").cloned().context("auth has no address")?,
+        issuer: parts.config.identity.issuer.clone(),
+        public_url: Url::parse(&parts.config.public_url).context("public_url")?,
+        session_secret: parts.secrets.derive("sessions of browsers").to_vec(),
+        metrics_token: parts.config.server.metrics_token.clone(),
+        documents: parts.documents(),
+        tasks: TaskGroup::new(),
+    };
+    Ok(service(config, deps)?)
+}
