@@ -125,6 +125,7 @@ pub fn service(config: Config, deps: Deps) -> Result<Service, GatewayError> {
     let (tidied, ready) = (gateway.clone(), gateway.clone());
     Ok(Service::new(routes::OWN_ROLE, tasks)
         .rest(router, openapi())
+        .public()
         .finish(move |response| edge::security::finish(response, secure))
         .check("identity", move || {
             let ready = ready.identity.ready();
@@ -216,3 +217,6 @@ fn own_routes(
         .route("/api/metrics/{role}", get(pages::metrics::of_role))
         .with_state(gateway.clone())
 }
+
+#[cfg(test)]
+mod tests;

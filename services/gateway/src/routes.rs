@@ -221,6 +221,15 @@ pub(crate) const TABLE: &[Route] = &[
         compress: false,
         ..API
     },
+    // Signed: whoever holds one needs no identity, and a whole campus follows them behind one address.
+    Route {
+        path: "/api/files/links",
+        role: "files",
+        counted: Counted::No,
+        identify: Identify::No,
+        compress: false,
+        ..API
+    },
     Route {
         path: "/api/files/*/versions",
         role: "files",

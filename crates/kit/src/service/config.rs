@@ -1,5 +1,7 @@
 //! What may be configured about a listener.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::config::Secret;
@@ -24,8 +26,20 @@ pub struct ServerConfig {
     pub drain_delay_seconds: u64,
     /// How long requests and tasks may take to end after that; then they are cut off.
     pub drain_seconds: u64,
+    /// TLS of the listener; plain HTTP when absent, for use behind a proxy.
+    pub tls: Option<TlsConfig>,
     /// What `/metrics` asks for (`Authorization: Bearer`) from anyone who is not on this machine.
     pub metrics_token: Option<Secret>,
+}
+
+/// Certificate and key of a listener.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// The certificate and those that vouch for it, in PEM.
+    pub certificate_file: PathBuf,
+    /// The private key, in PEM.
+    pub key_file: PathBuf,
 }
 
 impl Default for ServerConfig {
@@ -39,6 +53,7 @@ impl Default for ServerConfig {
             max_streams: 256,
             drain_delay_seconds: 0,
             drain_seconds: 25,
+            tls: None,
             metrics_token: None,
         }
     }

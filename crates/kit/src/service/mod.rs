@@ -10,6 +10,7 @@ mod observe;
 mod probes;
 mod process;
 mod request;
+mod tls;
 
 use std::sync::Arc;
 
@@ -25,11 +26,12 @@ use utoipa::openapi::OpenApi;
 use crate::http_service::{BoxError, HttpService};
 use crate::tasks::TaskGroup;
 
-pub use config::ServerConfig;
+pub use config::{ServerConfig, TlsConfig};
 pub use health::{CheckReport, Health, Report};
 pub use observe::RouteLabel;
 pub use process::{Drained, Process, ServeError};
 pub use request::{RequestLayer, RequestService};
+pub use tls::{TlsError, tls};
 
 /// A readiness check: an error says, for the log, what is missing.
 pub type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync>;
@@ -61,6 +63,7 @@ pub struct Service {
     checks: Vec<(&'static str, Check)>,
     background: Vec<(&'static str, Background)>,
     finish: Option<Finish>,
+    public: bool,
     tasks: TaskGroup,
 }
 
@@ -77,6 +80,7 @@ impl Service {
             checks: Vec::new(),
             background: Vec::new(),
             finish: None,
+            public: false,
             tasks,
         }
     }
@@ -139,6 +143,14 @@ impl Service {
     #[must_use]
     pub fn finish(mut self, finish: impl Fn(&mut Response<Body>) + Send + Sync + 'static) -> Self {
         self.finish = Some(Arc::new(finish));
+        self
+    }
+
+    /// Says that its listener is open to everybody: `/metrics` asks for the token, or for a caller on this
+    /// machine, and every answer names its request.
+    #[must_use]
+    pub fn public(mut self) -> Self {
+        self.public = true;
         self
     }
 

@@ -34,6 +34,9 @@ pub enum ServeError {
     /// The descriptors of a service cannot be read.
     #[error("gRPC reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
+    /// TLS cannot be spoken.
+    #[error(transparent)]
+    Tls(#[from] super::tls::TlsError),
     /// The listener has no address.
     #[error("the listener: {0}")]
     Listener(#[from] std::io::Error),
@@ -52,7 +55,6 @@ pub struct Process {
     config: ServerConfig,
     tls: Option<Arc<rustls::ServerConfig>>,
     metrics: MetricsHandle,
-    public: bool,
     checks: Vec<(&'static str, &'static str, Check)>,
     background: Vec<(&'static str, Background)>,
     groups: Vec<TaskGroup>,
@@ -67,7 +69,6 @@ impl Process {
             config,
             tls: None,
             metrics,
-            public: false,
             checks: Vec::new(),
             background: Vec::new(),
             groups: Vec::new(),
@@ -78,13 +79,6 @@ impl Process {
     #[must_use]
     pub fn tls(mut self, tls: Arc<rustls::ServerConfig>) -> Self {
         self.tls = Some(tls);
-        self
-    }
-
-    /// The listener is open to everybody: `/metrics` asks for the token, or for a caller on this machine.
-    #[must_use]
-    pub fn public(mut self) -> Self {
-        self.public = true;
         self
     }
 
@@ -121,7 +115,7 @@ impl Process {
     ) -> Result<Drained, ServeError> {
         let name = service.name;
         let mut layer = RequestLayer::new(name, Arc::clone(&self.clock), self.config.max_requests);
-        if self.public {
+        if service.public {
             layer = layer.with_request_id();
         }
         let head = HeadLayer {
@@ -129,11 +123,12 @@ impl Process {
             finish: service.finish.take(),
         };
         let rest = std::mem::take(&mut service.rest);
+        let public = service.public;
         let (reporter, grpc) = grpc(&mut service)?;
         self.adopt(service);
         let health = Health::new(std::mem::take(&mut self.checks), Arc::clone(&self.clock));
         let token = self.config.metrics_token.clone();
-        let probes = probes::router(health.clone(), self.metrics.clone(), token, self.public);
+        let probes = probes::router(health.clone(), self.metrics.clone(), token, public);
         let router = Router::new()
             .merge(rest)
             .merge(grpc)
@@ -144,6 +139,9 @@ impl Process {
             .merge(probes)
             .layer(head);
         let address = listener.local_addr()?;
+        if let (None, Some(config)) = (&self.tls, &self.config.tls) {
+            self.tls = Some(super::tls::tls(config)?);
+        }
         let listening = Listening {
             listener,
             tls: self.tls.clone(),

@@ -178,10 +178,8 @@ async fn start(service: Service, config: ServerConfig, public: bool) -> Running 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
-    let mut process = Process::new(SystemClock::shared(), config, MetricsHandle::install());
-    if public {
-        process = process.public();
-    }
+    let process = Process::new(SystemClock::shared(), config, MetricsHandle::install());
+    let service = if public { service.public() } else { service };
     let ended = tokio::spawn(process.serve(service, listener, async move {
         let _ = stopped.await;
     }));
@@ -464,4 +462,72 @@ async fn metrics_of_a_public_listener_are_for_operators() {
     );
     running.stop.send(()).unwrap();
     running.ended.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_listener_with_a_certificate_speaks_tls_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate_file, key_file) = (
+        folder.path().join("cert.pem"),
+        folder.path().join("key.pem"),
+    );
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(&certificate_file, made.cert.pem()).unwrap();
+    std::fs::write(&key_file, made.signing_key.serialize_pem()).unwrap();
+    let tls = Some(TlsConfig {
+        certificate_file,
+        key_file,
+    });
+    let config = ServerConfig {
+        tls,
+        ..ServerConfig::default()
+    };
+    let running = start(Service::new("tls", TaskGroup::new()), config, false).await;
+
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut client = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    client.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let stream = tokio::net::TcpStream::connect(running.address)
+        .await
+        .unwrap();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
+    let mut stream = connector
+        .connect("localhost".try_into().unwrap(), stream)
+        .await
+        .unwrap();
+    let request = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    tokio::io::AsyncWriteExt::write_all(&mut stream, request)
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut answer)
+        .await
+        .unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+
+    let plain = Request::get(format!("http://{}/livez", running.address))
+        .body(Body::empty())
+        .unwrap();
+    assert!(running.client.request(plain).await.is_err());
+    running.stop.send(()).unwrap();
+    running.ended.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_there_is_said_so() {
+    let tls = TlsConfig {
+        certificate_file: "/nonexistent/cert.pem".into(),
+        key_file: "/nonexistent/key.pem".into(),
+    };
+    let error = tls::tls(&tls).unwrap_err().to_string();
+    assert!(
+        error.contains("server.tls: /nonexistent/cert.pem"),
+        "{error}"
+    );
 }

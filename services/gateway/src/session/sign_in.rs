@@ -6,7 +6,6 @@ use http::{HeaderMap, HeaderValue, header};
 use riwaq_kit::{ApiQuery, Code, Problem};
 use serde::{Deserialize, Serialize};
 use url::Url;
-use utoipa::IntoParams;
 
 use super::cookie::Cookie;
 use super::issuer::Begun;
@@ -18,11 +17,9 @@ const PATIENCE_SECONDS: u64 = 1800;
 const PURPOSE: &[u8] = b"sign-in";
 
 /// Where to go after signing in.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
 pub(crate) struct LoginParams {
-    /// A path of this site, such as `/courses?scope=mine`; `/` when absent.
     return_to: Option<String>,
 }
 
@@ -48,7 +45,8 @@ struct SignIn {
 ///
 /// Sends the browser to the issuer's page; it comes back to the callback.
 #[utoipa::path(
-    get, path = "/api/auth/session/login", tag = "session", operation_id = "begin_session", params(LoginParams),
+    get, path = "/api/auth/session/login", tag = "session", operation_id = "begin_session",
+    params(("return_to" = Option<String>, Query, description = "A path of this site, such as `/courses?scope=mine`; `/` when absent")),
     responses((status = 303, description = "To the issuer's sign-in page"), Problem)
 )]
 pub(crate) async fn login(

@@ -1,1 +1,227 @@
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicU32;
 
+use axum::Router;
+use axum::extract::ws::{Message, WebSocketUpgrade};
+use axum::routing::{any, get};
+use riwaq_clock::SystemClock;
+use riwaq_kit::{MetricsHandle, Process, ServerConfig, Service};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use super::*;
+
+struct Replica {
+    url: Url,
+    hits: Arc<AtomicU32>,
+    _stop: oneshot::Sender<()>,
+}
+
+#[expect(clippy::disallowed_methods, reason = "a server for one test")]
+async fn replica() -> Replica {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let hits = Arc::new(AtomicU32::new(0));
+    let counter = Arc::clone(&hits);
+    let echo = async move |request: Request<Body>| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        let host = request
+            .headers()
+            .get("host")
+            .map(|host| host.to_str().unwrap().to_owned());
+        let body = axum::body::to_bytes(request.into_body(), 1 << 20)
+            .await
+            .unwrap();
+        format!("{} {}", host.unwrap_or_default(), body.len())
+    };
+    let talk = async |upgrade: WebSocketUpgrade| {
+        upgrade.on_upgrade(async |mut socket| {
+            while let Some(Ok(Message::Text(text))) = socket.recv().await {
+                socket
+                    .send(Message::Text(format!("echo {text}").into()))
+                    .await
+                    .unwrap();
+            }
+        })
+    };
+    let router = Router::new().route("/x", any(echo)).route("/ws", get(talk));
+    let service =
+        Service::new("courses", TaskGroup::new()).rest(router, utoipa::openapi::OpenApi::default());
+    let (stop, stopped) = oneshot::channel::<()>();
+    let process = Process::new(
+        SystemClock::shared(),
+        ServerConfig::default(),
+        MetricsHandle::install(),
+    );
+    tokio::spawn(process.serve(service, listener, async move {
+        let _ = stopped.await;
+    }));
+    Replica {
+        url,
+        hits,
+        _stop: stop,
+    }
+}
+
+/// An address at which nobody listens.
+async fn nobody() -> Url {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    Url::parse(&format!("http://{address}")).unwrap()
+}
+
+fn over(urls: &[Url]) -> HttpService {
+    remote("courses", urls, SystemClock::shared(), TaskGroup::new()).unwrap()
+}
+
+fn get_x() -> Request<Body> {
+    Request::get("/x").body(Body::empty()).unwrap()
+}
+
+#[tokio::test]
+async fn requests_are_spread_over_the_replicas() {
+    let replicas = [replica().await, replica().await];
+    let service = over(&[replicas[0].url.clone(), replicas[1].url.clone()]);
+    for _ in 0..20 {
+        assert_eq!(
+            service.call(get_x()).await.unwrap().status(),
+            StatusCode::OK
+        );
+    }
+    for replica in &replicas {
+        assert_eq!(replica.hits.load(Ordering::SeqCst), 10);
+    }
+}
+
+#[tokio::test]
+async fn a_dead_replica_costs_no_request_without_a_body() {
+    let alive = replica().await;
+    let service = over(&[nobody().await, alive.url.clone()]);
+    for _ in 0..20 {
+        assert_eq!(
+            service.call(get_x()).await.unwrap().status(),
+            StatusCode::OK
+        );
+    }
+    assert_eq!(alive.hits.load(Ordering::SeqCst), 20);
+    let post = Request::post("/x").body(Body::from("hello")).unwrap();
+    let answer = service.call(post).await.unwrap();
+    let body = axum::body::to_bytes(answer.into_body(), 100).await.unwrap();
+    assert!(body.ends_with(b" 5"), "the dead one is left alone");
+}
+
+#[tokio::test]
+async fn nobody_there_is_said_so() {
+    let service = over(&[nobody().await]);
+    let error = service.call(get_x()).await.unwrap_err();
+    assert!(
+        matches!(
+            error.downcast_ref(),
+            Some(UpstreamError::Connect {
+                role: "courses",
+                ..
+            })
+        ),
+        "{error}"
+    );
+}
+
+/// Takes connections, reads a request, and breaks off.
+#[expect(clippy::disallowed_methods, reason = "a server for one test")]
+async fn breaking() -> (Url, Arc<AtomicU32>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address: SocketAddr = listener.local_addr().unwrap();
+    let taken = Arc::new(AtomicU32::new(0));
+    let counter = Arc::clone(&taken);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            counter.fetch_add(1, Ordering::SeqCst);
+            let _ = stream.read(&mut [0; 1024]).await;
+        }
+    });
+    (Url::parse(&format!("http://{address}")).unwrap(), taken)
+}
+
+#[tokio::test]
+async fn what_may_have_had_an_effect_is_not_sent_twice() {
+    let (url, taken) = breaking().await;
+    let service = over(&[url.clone(), url]);
+    let post = Request::post("/x").body(Body::empty()).unwrap();
+    let error = service.call(post).await.unwrap_err();
+    assert!(
+        matches!(error.downcast_ref(), Some(UpstreamError::Broken { .. })),
+        "{error}"
+    );
+    assert_eq!(taken.load(Ordering::SeqCst), 1);
+    let error = service.call(get_x()).await.unwrap_err();
+    assert!(
+        matches!(error.downcast_ref(), Some(UpstreamError::Broken { .. })),
+        "{error}"
+    );
+    assert_eq!(taken.load(Ordering::SeqCst), 3, "a read is tried once more");
+}
+
+#[tokio::test]
+async fn an_upgraded_connection_is_joined_end_to_end() {
+    let replica = replica().await;
+    let service = over(std::slice::from_ref(&replica.url));
+    let front = Router::new().route(
+        "/ws",
+        any(async move |request: Request<Body>| service.call(request).await.unwrap()),
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let front =
+        Service::new("front", TaskGroup::new()).rest(front, utoipa::openapi::OpenApi::default());
+    let process = Process::new(
+        SystemClock::shared(),
+        ServerConfig::default(),
+        MetricsHandle::install(),
+    );
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = process.serve(front, listener, async move {
+        let _ = stopped.await;
+    });
+    let received = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&received);
+    let talk = async move {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let head = "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // One masked text frame, "hi", with a mask of zeros (RFC 6455, section 5.2).
+        stream
+            .write_all(&[0x81, 0x82, 0, 0, 0, 0, b'h', b'i'])
+            .await
+            .unwrap();
+        let mut buffer = [0; 1024];
+        while !String::from_utf8_lossy(&sink.lock().unwrap()).contains("echo hi") {
+            let read = stream.read(&mut buffer).await.unwrap();
+            assert!(
+                read > 0,
+                "closed early: {}",
+                String::from_utf8_lossy(&sink.lock().unwrap())
+            );
+            sink.lock().unwrap().extend_from_slice(&buffer[..read]);
+        }
+        stop.send(()).unwrap();
+    };
+    let (drained, ()) = futures::join!(serving, talk);
+    drained.unwrap();
+    assert!(String::from_utf8_lossy(&received.lock().unwrap()).starts_with("HTTP/1.1 101"));
+}
+
+#[tokio::test]
+async fn addresses_that_are_not_http_are_refused() {
+    for bad in ["https://x", "unix:/run/x"] {
+        let url = Url::parse(bad).unwrap();
+        assert!(
+            remote("courses", &[url], SystemClock::shared(), TaskGroup::new()).is_err(),
+            "{bad}"
+        );
+    }
+    assert!(remote("courses", &[], SystemClock::shared(), TaskGroup::new()).is_err());
+}

@@ -126,6 +126,12 @@ fn variables_take_the_type_of_their_setting() {
 }
 
 #[test]
+fn a_table_that_is_absent_by_default_is_reached_by_its_plain_name() {
+    let config = load("", &[("RIWAQ_GATEWAY_TLS_CERTIFICATE", "/c")]).unwrap();
+    assert_eq!(config.gateway.tls.unwrap().certificate, "/c");
+}
+
+#[test]
 fn errors_name_the_setting_and_where_it_was_said() {
     let said = |toml, pairs: &[_]| load(toml, pairs).unwrap_err().to_string();
     assert!(

@@ -1,0 +1,8 @@
+//! The gateway as a whole, before services and an issuer that the tests control.
+
+mod edge;
+mod issuer;
+mod pages;
+mod sessions;
+mod sockets;
+mod world;
