@@ -97,6 +97,12 @@ async fn a_registration_is_idempotent_and_respects_what_is_taken() {
         .into_inner();
     assert_eq!((made.version, made.locale.as_str()), (1, "ar"));
     assert_eq!(made, again);
+    let another_name = client
+        .create_user(request("other@univ.example"))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(made, another_name, "what is there stays");
     assert_eq!(
         world.auth.get(id),
         None,

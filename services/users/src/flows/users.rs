@@ -133,16 +133,15 @@ impl Users {
         Ok(user)
     }
 
-    /// Makes a profile for somebody who registers; the auth service makes the account itself.
-    /// Repeating it with the same `id` and the same profile changes nothing.
+    /// Makes a profile for somebody who registers, or whom the operator names; the auth service makes
+    /// the account itself. Where there is a profile with this `id` it stays as it is: the person may
+    /// have changed it since.
     pub(crate) async fn register(&self, id: Uuid, profile: Profile) -> ApiResult<Version<User>> {
         if let Some(present) = self.journal.load(&id).await? {
-            let same = !present.state.deleted && present.state.profile.claims() == profile.claims();
-            return if same {
-                Ok(present)
-            } else {
-                Err(Problem::conflict("this user exists already"))
-            };
+            if present.state.deleted {
+                return Err(Problem::conflict("this user existed once, and is gone"));
+            }
+            return Ok(present);
         }
         let claims = self.claim_all(id, &profile, &[]).await?;
         let state = User {
