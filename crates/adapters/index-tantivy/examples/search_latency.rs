@@ -20,6 +20,8 @@ const PASSAGES_PER_FILE: u64 = 25;
 const WORDS_PER_PASSAGE: u64 = 150;
 const VOCABULARY: u64 = 60_000;
 const QUERIES: usize = 2_000;
+/// The hundred most frequent words; the next one is in every seventh passage.
+const STOP_WORDS: u64 = 100;
 
 /// A small generator of numbers (SplitMix64), so that every run measures the same.
 struct Numbers(u64);
@@ -35,6 +37,20 @@ impl Numbers {
 
     /// A word by Zipf's law: the n-th word about as often as 1/n.
     fn word(&mut self) -> String {
+        spell(self.rank())
+    }
+
+    /// A word that people look for: not one of the most frequent, which are stop words.
+    fn content_word(&mut self) -> String {
+        loop {
+            let rank = self.rank();
+            if rank > STOP_WORDS {
+                return spell(rank);
+            }
+        }
+    }
+
+    fn rank(&mut self) -> u64 {
         #[expect(
             clippy::cast_precision_loss,
             clippy::cast_possible_truncation,
@@ -45,7 +61,7 @@ impl Numbers {
             let share = (self.next() >> 11) as f64 / (1_u64 << 53) as f64;
             (VOCABULARY as f64).powf(share) as u64
         };
-        spell(rank)
+        rank
     }
 }
 
@@ -140,7 +156,7 @@ async fn measure(
     let mut hits = 0;
     for _ in 0..QUERIES {
         let text = (0..words)
-            .map(|_| numbers.word())
+            .map(|_| numbers.content_word())
             .collect::<Vec<_>>()
             .join(" ");
         let query = Query::new(text, readable.clone());

@@ -43,9 +43,24 @@ pub struct Token {
 }
 
 /// Calls `each` for every word of `text`, in order.
-pub fn for_each_token(text: &str, language: Language, mut each: impl FnMut(Token)) {
+pub fn for_each_token(text: &str, language: Language, each: impl FnMut(Token)) {
+    for_each_token_like(text, language, |_| true, each);
+}
+
+/// Leaves out words that begin with an ASCII letter or digit (in lower case) that is not `wanted`:
+/// neither normalising nor stemming changes that one, and most of a text is spared the work.
+fn for_each_token_like(
+    text: &str,
+    language: Language,
+    wanted: impl Fn(char) -> bool,
+    mut each: impl FnMut(Token),
+) {
     let stemmers = Stemmers::new();
     segment::for_each_word(text, |word| {
+        let initial = word.parts.first().and_then(|part| part.chars().next());
+        if initial.is_some_and(|c| c.is_ascii() && !wanted(c.to_ascii_lowercase())) {
+            return;
+        }
         let Some(normalised) = normalise::word(&word) else {
             return;
         };

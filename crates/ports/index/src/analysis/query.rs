@@ -1,9 +1,9 @@
 //! A question as words, and where a text answers it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use super::{Stemmers, for_each_token, normalise, segment, stop_words};
+use super::{Stemmers, for_each_token_like, normalise, segment, stop_words};
 use crate::{Language, limits};
 
 /// One word of a question.
@@ -86,6 +86,11 @@ impl QueryTerms {
                 by_stem.entry(stem).or_default().push(number);
             }
         }
+        let initials: HashSet<char> = by_exact
+            .keys()
+            .chain(by_stem.keys())
+            .filter_map(|word| word.chars().next())
+            .collect();
         let mut found = vec![false; self.words.len()];
         let mut highlights = Vec::new();
         let mut place = CharPlace {
@@ -93,21 +98,26 @@ impl QueryTerms {
             byte: 0,
             char: 0,
         };
-        for_each_token(text, language, |token| {
-            let exact = by_exact.get(token.exact.as_str()).copied();
-            let stems = token.stem.as_deref().and_then(|stem| by_stem.get(stem));
-            if exact.is_none() && stems.is_none() {
-                return;
-            }
-            for number in exact
-                .into_iter()
-                .chain(stems.into_iter().flatten().copied())
-            {
-                found[number] = true;
-            }
-            let from = place.chars_before(token.span.start);
-            highlights.push(from..place.chars_before(token.span.end));
-        });
+        for_each_token_like(
+            text,
+            language,
+            |c| initials.contains(&c),
+            |token| {
+                let exact = by_exact.get(token.exact.as_str()).copied();
+                let stems = token.stem.as_deref().and_then(|stem| by_stem.get(stem));
+                if exact.is_none() && stems.is_none() {
+                    return;
+                }
+                for number in exact
+                    .into_iter()
+                    .chain(stems.into_iter().flatten().copied())
+                {
+                    found[number] = true;
+                }
+                let from = place.chars_before(token.span.start);
+                highlights.push(from..place.chars_before(token.span.end));
+            },
+        );
         Matches { found, highlights }
     }
 }
@@ -263,5 +273,55 @@ mod tests {
         assert!((matches.coverage() - 1.0 / 3.0).abs() < 1e-6);
         matches.also(&terms.matches("Complexité", Language::French));
         assert!((matches.coverage() - 2.0 / 3.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn words_that_are_passed_over_would_not_have_matched() {
+        const WORDS: [&str; 20] = [
+            "Élève",
+            "eleves",
+            "l'élève",
+            "algorithmes",
+            "Algorithme",
+            "sky",
+            "skies",
+            "dying",
+            "die",
+            "yeux",
+            "Œuvre",
+            "oeuvres",
+            "الجامعة",
+            "جامعات",
+            "x²",
+            "X2",
+            "e\u{301}tude",
+            "etudes",
+            "A",
+            "été",
+        ];
+        for (number, question) in WORDS.iter().enumerate() {
+            let terms = QueryTerms::parse(question);
+            let text = (0..60)
+                .map(|step| WORDS[(step * 7 + number) % 20])
+                .collect::<Vec<_>>()
+                .join(" ");
+            for language in [Language::French, Language::English, Language::Arabic] {
+                let expected = super::super::tokens(&text, language)
+                    .into_iter()
+                    .filter(|token| {
+                        terms.words.iter().any(|word| {
+                            word.exact == token.exact
+                                || token
+                                    .stem
+                                    .as_ref()
+                                    .is_some_and(|stem| word.stems.contains(stem))
+                        })
+                    });
+                let expected = expected.count();
+                let found = terms.matches(&text, language).highlights.len();
+                assert_eq!(found, expected, "{question} {language:?}");
+                assert!(found > 0);
+            }
+        }
     }
 }
