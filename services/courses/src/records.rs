@@ -249,7 +249,7 @@ impl Aggregate for Course {
     }
 
     fn event_data(version: &Version<Self>) -> serde_json::Value {
-        json!({ "course_id": version.id, "version": version.version })
+        json!({ "id": version.id, "version": version.version })
     }
 }
 

@@ -15,9 +15,9 @@ use uuid::Uuid;
 use crate::indexing::Indexer;
 use crate::{Config, Deps, NAME};
 
-/// A file was added, changed or deleted; data `{file_id, version}`.
+/// A file was added, changed or deleted; data `{id, version}`.
 const FILE_CHANGED: &str = "riwaq.files.file.changed";
-/// A course was created, changed or deleted; data `{course_id, version}`.
+/// A course was created, changed or deleted; data `{id, version}`.
 const COURSE_CHANGED: &str = "riwaq.courses.course.changed";
 
 /// The group that shares the work among replicas.
@@ -25,15 +25,10 @@ pub(crate) fn group() -> Group {
     Group::new(NAME, [FILE_CHANGED, COURSE_CHANGED])
 }
 
+/// What a journal's event holds.
 #[derive(Deserialize)]
-struct FileChanged {
-    file_id: Uuid,
-    version: u64,
-}
-
-#[derive(Deserialize)]
-struct CourseChanged {
-    course_id: Uuid,
+struct Changed {
+    id: Uuid,
     version: u64,
 }
 
@@ -85,19 +80,15 @@ impl Handler for IndexHandler {
 
 impl IndexHandler {
     async fn index(&self, event: &CloudEvent) -> Result<(), HandleError> {
+        let Changed { id, version } = event.data_as().map_err(HandleError::new)?;
         match event.kind.as_str() {
             FILE_CHANGED => {
-                let FileChanged { file_id, version } = event.data_as().map_err(HandleError::new)?;
-                let done = self.indexer.file(file_id, Some(version)).await;
+                let done = self.indexer.file(id, Some(version)).await;
                 done.map(drop).map_err(HandleError::new)
             }
             COURSE_CHANGED => {
-                let CourseChanged { course_id, version } =
-                    event.data_as().map_err(HandleError::new)?;
-                self.indexer
-                    .course(course_id, Some(version))
-                    .await
-                    .map_err(HandleError::new)
+                let done = self.indexer.course(id, Some(version)).await;
+                done.map_err(HandleError::new)
             }
             other => Err(HandleError::new(format!("{other} was not asked for"))),
         }

@@ -158,7 +158,7 @@ async fn every_change_is_told_once_with_ids_only() {
         let course_told = |version: i64| {
             (
                 format!("course/{course}/{version}"),
-                json!({"course_id": course, "version": version}),
+                json!({"id": course, "version": version}),
             )
         };
         let enrolment = json!({"course_id": course, "user_id": STUDENT, "version": 1});

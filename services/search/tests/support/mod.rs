@@ -155,21 +155,19 @@ impl World {
         }
     }
 
-    async fn tell(&self, kind: &str, name: &str, id: Uuid, version: i64) {
+    async fn tell(&self, kind: &str, id: Uuid, version: i64) {
         let number = self.sent.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let event = CloudEvent::new(format!("e{number}"), "/riwaq/test", kind, self.clock.now())
-            .with_data(serde_json::json!({name: id, "version": version}));
+            .with_data(serde_json::json!({"id": id, "version": version}));
         self.events.publish(event).await.expect("publishes");
     }
 
     pub(crate) async fn file_changed(&self, id: Uuid, version: i64) {
-        self.tell("riwaq.files.file.changed", "file_id", id, version)
-            .await;
+        self.tell("riwaq.files.file.changed", id, version).await;
     }
 
     pub(crate) async fn course_changed(&self, id: Uuid, version: i64) {
-        self.tell("riwaq.courses.course.changed", "course_id", id, version)
-            .await;
+        self.tell("riwaq.courses.course.changed", id, version).await;
     }
 
     /// Waits until every event was handled or given up.
