@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use futures::future::BoxFuture;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
 use super::config::ServerConfig;
+use super::sendfile::{Connection, Outgoing};
 use crate::tasks::TaskGroup;
 
 /// How long the loop rests when the system has no more descriptors.
@@ -124,22 +126,29 @@ impl Connections {
         // Small answers must not wait for the acknowledgement of the one before.
         let _ = stream.set_nodelay(true);
         let Some(tls) = self.tls.clone() else {
-            return self.speak(stream, peer, watcher).await;
+            let (stream, outgoing) = Connection::new(stream);
+            return self.speak(stream, peer, Some(outgoing), watcher).await;
         };
         match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
-            Ok(Ok(stream)) => self.speak(stream, peer, watcher).await,
+            Ok(Ok(stream)) => self.speak(stream, peer, None, watcher).await,
             Ok(Err(error)) => tracing::debug!(cause = %error, "TLS handshake failed"),
             Err(_) => tracing::debug!("TLS handshake took too long"),
         }
     }
 
-    async fn speak<S>(self, stream: S, peer: SocketAddr, watcher: Watcher)
-    where
+    async fn speak<S>(
+        self,
+        stream: S,
+        peer: SocketAddr,
+        outgoing: Option<Outgoing>,
+        watcher: Watcher,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let service = PeerService {
             router: self.router,
             peer,
+            outgoing,
         };
         let connection = self
             .builder
@@ -151,20 +160,30 @@ impl Connections {
     }
 }
 
-/// Tells the router who is at the other end.
+/// Tells the router who is at the other end, and hands files among its answers to the connection.
 struct PeerService {
     router: Router,
     peer: SocketAddr,
+    outgoing: Option<Outgoing>,
 }
 
 impl hyper::service::Service<Request<Incoming>> for PeerService {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = axum::routing::future::RouteFuture<Infallible>;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(ConnectInfo(self.peer));
+        let asked = (request.method().clone(), request.version());
+        let outgoing = self.outgoing.clone();
         // A router is always ready, and cheap to clone.
-        self.router.clone().call(request.map(Body::new))
+        let answer = self.router.clone().call(request.map(Body::new));
+        Box::pin(async move {
+            let response = answer.await?;
+            Ok(match outgoing {
+                Some(outgoing) => outgoing.take_over(&asked.0, asked.1, response),
+                None => response,
+            })
+        })
     }
 }

@@ -10,6 +10,7 @@ mod observe;
 mod probes;
 mod process;
 mod request;
+mod sendfile;
 mod tls;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub use health::{CheckReport, Health, Report};
 pub use observe::RouteLabel;
 pub use process::{Drained, Process, ServeError};
 pub use request::{RequestLayer, RequestService};
+pub use sendfile::FileContent;
 pub use tls::{TlsError, tls};
 
 /// A readiness check: an error says, for the log, what is missing.

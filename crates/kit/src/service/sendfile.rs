@@ -20,7 +20,6 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{Method, Response, StatusCode, Version};
 use http_body::{Body as _, Frame, SizeHint};
-use rustix::io::{ReadWriteFlags, preadv2};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -70,14 +69,26 @@ impl Outgoing {
     }
 
     /// Exchanges the body for blanks, where the answer is a file as it is.
-    pub(super) fn take_over(&self, method: &Method, version: Version, mut response: Response<Body>) -> Response<Body> {
-        let Some(content) = response.extensions_mut().remove::<FileContent>() else { return response };
+    pub(super) fn take_over(
+        &self,
+        method: &Method,
+        version: Version,
+        mut response: Response<Body>,
+    ) -> Response<Body> {
+        let Some(content) = response.extensions_mut().remove::<FileContent>() else {
+            return response;
+        };
         let length = content.len();
         let headers = response.headers();
-        let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let announced = headers
+            .get(CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
         let as_it_is = *method == Method::GET
             && matches!(version, Version::HTTP_10 | Version::HTTP_11)
-            && matches!(response.status(), StatusCode::OK | StatusCode::PARTIAL_CONTENT)
+            && matches!(
+                response.status(),
+                StatusCode::OK | StatusCode::PARTIAL_CONTENT
+            )
             && announced == Some(length)
             && response.body().size_hint().exact() == Some(length)
             && !headers.contains_key(CONTENT_ENCODING)
@@ -85,7 +96,12 @@ impl Outgoing {
         if !as_it_is || length == 0 {
             return response;
         }
-        let blanks = Blanks { outgoing: self.clone(), left: length, content: Some(content), ahead: None };
+        let blanks = Blanks {
+            outgoing: self.clone(),
+            left: length,
+            content: Some(content),
+            ahead: None,
+        };
         // The old body goes: whatever it holds (the file among it) is not needed any more.
         response.map(|_| Body::new(blanks))
     }
@@ -113,7 +129,9 @@ impl Ahead {
     fn poll_ready(&mut self, piece: u64, cx: &mut Context<'_>) -> Poll<()> {
         if self.reading.is_none() && !self.is_cached(piece) {
             let (file, start) = (Arc::clone(&self.file), self.next);
-            self.reading = Some(tokio::task::spawn_blocking(move || read_through(&file, start, piece)));
+            self.reading = Some(tokio::task::spawn_blocking(move || {
+                read_through(&file, start, piece)
+            }));
         }
         if let Some(reading) = &mut self.reading {
             // A disk that fails is found out by whoever sends.
@@ -125,12 +143,24 @@ impl Ahead {
     }
 
     /// Judged by the first and the last byte: files are read from front to back.
+    #[cfg(target_os = "linux")]
     fn is_cached(&self, piece: u64) -> bool {
-        [self.next, self.next + piece - 1].into_iter().all(|offset| {
-            let mut byte = [0];
-            let mut slices = [io::IoSliceMut::new(&mut byte)];
-            !matches!(preadv2(&*self.file, &mut slices, offset, ReadWriteFlags::NOWAIT), Err(rustix::io::Errno::AGAIN))
-        })
+        use rustix::io::{Errno, ReadWriteFlags, preadv2};
+        [self.next, self.next + piece - 1]
+            .into_iter()
+            .all(|offset| {
+                let mut byte = [0];
+                let mut slices = [io::IoSliceMut::new(&mut byte)];
+                !matches!(
+                    preadv2(&*self.file, &mut slices, offset, ReadWriteFlags::NOWAIT),
+                    Err(Errno::AGAIN)
+                )
+            })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn is_cached(&self, _piece: u64) -> bool {
+        true
     }
 }
 
@@ -150,13 +180,21 @@ impl http_body::Body for Blanks {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         if self.left == 0 {
             return Poll::Ready(None);
         }
         if let Some(content) = self.content.take() {
             let (file, range) = (Arc::clone(&content.file), content.range.clone());
-            self.ahead = Some(Ahead { file, next: range.start, end: range.end, reading: None });
+            self.ahead = Some(Ahead {
+                file,
+                next: range.start,
+                end: range.end,
+                reading: None,
+            });
             // Now, and not before: answers before this one come first.
             self.outgoing.files().push_back(content);
         }
@@ -187,7 +225,13 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(stream: TcpStream) -> (Self, Outgoing) {
         let outgoing = Outgoing::default();
-        (Self { stream, outgoing: outgoing.clone() }, outgoing)
+        (
+            Self {
+                stream,
+                outgoing: outgoing.clone(),
+            },
+            outgoing,
+        )
     }
 
     /// Sends up to `length` bytes of the first file.
@@ -200,14 +244,19 @@ impl Connection {
         let length = usize::try_from(content.len()).map_or(length, |left| left.min(length));
         let sent = loop {
             ready!(self.stream.poll_write_ready(cx))?;
-            let sent = self.stream.try_io(Interest::WRITABLE, || send(&self.stream, content, length));
+            let sent = self
+                .stream
+                .try_io(Interest::WRITABLE, || send(&self.stream, content, length));
             match sent {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 other => break other?,
             }
         };
         if sent == 0 {
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter")));
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the file became shorter",
+            )));
         }
         content.range.start += sent as u64;
         if content.range.is_empty() {
@@ -243,13 +292,21 @@ fn copy(stream: &TcpStream, content: &FileContent, length: usize) -> io::Result<
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
     }
 
@@ -264,7 +321,9 @@ impl AsyncWrite for Connection {
         if is_blank(&slices[first]) {
             return self.poll_send(slices[first].len(), cx);
         }
-        let blank = slices[first..].iter().position(|slice| !slice.is_empty() && is_blank(slice));
+        let blank = slices[first..]
+            .iter()
+            .position(|slice| !slice.is_empty() && is_blank(slice));
         let end = blank.map_or(slices.len(), |offset| first + offset);
         Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[first..end])
     }

@@ -110,9 +110,9 @@ const REMEMBERED: usize = 6;
 impl FileStream {
     /// Reads `range` of `file` in pieces of `piece_bytes`.
     #[must_use]
-    pub fn new(file: File, range: Range<u64>, piece_bytes: usize) -> Self {
+    pub fn new(file: impl Into<Arc<File>>, range: Range<u64>, piece_bytes: usize) -> Self {
         Self {
-            file: Arc::new(file),
+            file: file.into(),
             next: range.start,
             end: range.end,
             piece_bytes: piece_bytes.max(1),

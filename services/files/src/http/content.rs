@@ -1,12 +1,14 @@
 //! Using signed links: the bytes, whole or in part (RFC 9110).
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures::StreamExt;
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_RANGE, RANGE, REFERRER_POLICY,
@@ -14,7 +16,11 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body::{Frame, SizeHint};
-use riwaq_blobs::{BlobInfo, BlobsError, ByteRange, ByteStream, Link, LinkMethod};
+use riwaq_blobs::{
+    BlobInfo, BlobsError, ByteRange, ByteStream, Content, ContentBody, FileStream, Link,
+    LinkMethod, READ_BYTES,
+};
+use riwaq_kit::service::FileContent;
 use riwaq_kit::{ApiPath, ApiResult, Code, ETag, IfMatch, IfNoneMatch, Problem};
 
 use super::links::subject;
@@ -198,17 +204,16 @@ async fn respond(
     };
     let resolved = range.resolve(info.size)?;
     let length = resolved.end - resolved.start;
-    let body = if head_only {
-        Body::empty()
+    let (body, file) = if head_only {
+        (Body::empty(), None)
     } else {
-        let content = app.blobs.open(&link.blob, range).await?;
         metrics::counter!("riwaq_files_downloaded_bytes_total").increment(length);
-        Body::new(Sized {
-            stream: content.into_stream(),
-            left: length,
-        })
+        body(app.blobs.open(&link.blob, range).await?)
     };
     let mut response = Response::new(body);
+    if let Some(file) = file {
+        response.extensions_mut().insert(file);
+    }
     *response.status_mut() = plan.status();
     let headers = response.headers_mut();
     describe(headers, link, info)?;
@@ -223,6 +228,22 @@ async fn respond(
         put(headers, CONTENT_RANGE, &text)?;
     }
     Ok(response)
+}
+
+/// The bytes as a stream; and, where they lie in a file, a word to the listener that may send it without them.
+fn body(content: Content) -> (Body, Option<FileContent>) {
+    let (range, left) = (content.range.clone(), content.len());
+    match content.body {
+        ContentBody::Stream(stream) => (Body::new(Sized { stream, left }), None),
+        ContentBody::File(file) => {
+            let file = Arc::new(file);
+            let stream = FileStream::new(Arc::clone(&file), range.clone(), READ_BYTES).boxed();
+            (
+                Body::new(Sized { stream, left }),
+                Some(FileContent::new(file, range)),
+            )
+        }
+    }
 }
 
 /// 416 with the size, so that the client can ask again.

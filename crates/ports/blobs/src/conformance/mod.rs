@@ -137,7 +137,10 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// Runs all cases, each on a fresh store, and returns the names of those that failed with their reasons.
-#[expect(clippy::print_stdout, reason = "the list of cases that passed is part of the output")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the list of cases that passed is part of the output"
+)]
 pub async fn run(adapter: &str, factory: &dyn Factory) -> Vec<(&'static str, Failure)> {
     let mut failures = Vec::new();
     for case in cases() {
