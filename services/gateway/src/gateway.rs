@@ -8,7 +8,7 @@ use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::extract::{ConnectInfo, State};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
-use http::{Extensions, HeaderValue, Method, Request, StatusCode, header};
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use riwaq_clock::SharedClock;
 use riwaq_identity::{Actor, Identity};
 use riwaq_kit::service::RouteLabel;
@@ -26,7 +26,7 @@ use crate::routes::{self, BodySize, Counted, Identify, METRICS, OWN_ROLE, Route}
 use crate::session::cookie::{Cookie, Cookies};
 use crate::session::keys::SessionId;
 use crate::session::store::Sessions;
-use crate::upstream::UpstreamError;
+use crate::upstream::{MayRepeat, UpstreamError};
 
 /// The header that says that a change was meant.
 const CSRF: &str = "x-csrf-token";
@@ -118,8 +118,12 @@ impl Gateway {
         let route = checked_route(&request).map_err(|problem| (problem, None))?;
         let refused = |problem| (problem, Some(route));
         let accept = request.headers().get(header::ACCEPT_ENCODING).cloned();
-        let caller = self.caller(route, &mut request).await.map_err(refused)?;
-        let source = Source::from(caller.address);
+        let address = self.address(&request);
+        let source = Source::from(address);
+        let caller = self.caller(route, address, &mut request).await;
+        // Whoever brings tokens that are none is counted like any stranger.
+        let caller = caller
+            .map_err(|problem| refused(self.limits.api(None, source).err().unwrap_or(problem)))?;
         self.count(route, &caller, source).map_err(refused)?;
         let mut request = match route.counted {
             Counted::Login => self.count_login(source, request).await.map_err(refused)?,
@@ -160,13 +164,21 @@ impl Gateway {
         Ok(labelled(response, Some(route)))
     }
 
-    /// Who asks: by token, which wins, or by cookie.
-    async fn caller(&self, route: &Route, request: &mut Request<Body>) -> Result<Caller, Problem> {
+    fn address(&self, request: &Request<Body>) -> IpAddr {
         let peer = request
             .extensions()
             .get::<ConnectInfo<SocketAddr>>()
             .map(|ConnectInfo(peer)| *peer);
-        let address = self.addresses.client(peer, request.headers());
+        self.addresses.client(peer, request.headers())
+    }
+
+    /// Who asks: by token, which wins, or by cookie.
+    async fn caller(
+        &self,
+        route: &Route,
+        address: IpAddr,
+        request: &mut Request<Body>,
+    ) -> Result<Caller, Problem> {
         let mut caller = Caller {
             address,
             actor: None,
@@ -199,6 +211,14 @@ impl Gateway {
             self.sessions.forget(id);
             return Ok(caller);
         };
+        if request.headers().contains_key(header::UPGRADE) && !self.is_from_here(request.headers())
+        {
+            // Browsers let pages of any site open a WebSocket, cookies included.
+            return Err(Problem::new(
+                Code::Csrf,
+                "a page of another site cannot use the session",
+            ));
+        }
         if !is_safe(request.method()) {
             let token = request
                 .headers()
@@ -224,6 +244,15 @@ impl Gateway {
         });
         caller.actor = Some(actor);
         Ok(caller)
+    }
+
+    fn is_from_here(&self, headers: &HeaderMap) -> bool {
+        let origin = headers
+            .get(header::ORIGIN)
+            .and_then(|value| value.to_str().ok());
+        origin
+            .and_then(|origin| Url::parse(origin).ok())
+            .is_some_and(|url| url.origin() == self.public_url.origin())
     }
 
     fn count(&self, route: &Route, caller: &Caller, source: Source) -> Result<(), Problem> {
@@ -306,6 +335,9 @@ impl Gateway {
         }
         self.cookies
             .keep_from_services(request.headers_mut(), route.cookies);
+        if route.retry {
+            request.extensions_mut().insert(MayRepeat);
+        }
         let mut extensions = extensions;
         if upgrade && let Some(on_upgrade) = extensions.remove::<hyper::upgrade::OnUpgrade>() {
             request.extensions_mut().insert(on_upgrade);
@@ -337,9 +369,6 @@ fn checked_route(request: &Request<Body>) -> Result<&'static Route, Problem> {
     let address = request.uri().path();
     path::check(address)?;
     headers::check(request.headers())?;
-    if request.method() == Method::CONNECT || request.method() == Method::TRACE {
-        return Err(Problem::new(Code::MethodNotAllowed, "not through here"));
-    }
     routes::find(address).ok_or_else(|| Problem::new(Code::NotFound, "no such address"))
 }
 

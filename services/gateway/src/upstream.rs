@@ -22,6 +22,10 @@ const POOL_IDLE: Duration = Duration::from_secs(60);
 /// How long an address that refused a connection is left alone.
 const REST: Duration = Duration::from_secs(2);
 
+/// In the extensions of a request: its route says that a read may be sent again although it may have arrived.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MayRepeat;
+
 /// Why a service could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
@@ -70,8 +74,8 @@ struct Host {
 /// The service `role` at these addresses (`http://host:port`), as an HTTP service. Requests go to the less busy of
 /// two addresses taken in turn; one that refuses connections is left alone for a moment.
 ///
-/// A request is sent to another address only when it has no body, and when either no connection was made or it may
-/// be repeated (`GET`, `HEAD`).
+/// A request is sent to another address only when it has no body, and when either no connection was made, or it is a
+/// read (`GET`, `HEAD`) whose route says that it may be repeated.
 ///
 /// # Errors
 /// [`UpstreamError::Address`].
@@ -148,7 +152,8 @@ impl Replicas {
             .extensions_mut()
             .remove::<hyper::upgrade::OnUpgrade>();
         let bodyless = request.body().is_end_stream();
-        let safe = matches!(*request.method(), Method::GET | Method::HEAD);
+        let safe = matches!(*request.method(), Method::GET | Method::HEAD)
+            && request.extensions_mut().remove::<MayRepeat>().is_some();
         let mut again = bodyless.then(|| copy(&request));
         let mut tried = None;
         loop {

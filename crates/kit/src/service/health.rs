@@ -13,6 +13,9 @@ use super::Check;
 
 /// How long one answer is good for: whoever asks often must not keep the stores busy.
 const FRESH: Duration = Duration::from_secs(1);
+/// How long a refusal is good for: whoever waits for the start should not wait longer than it takes.
+const FRESH_REFUSAL: Duration = Duration::from_millis(25);
+const READY: &str = "ready";
 /// How long a check may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -89,19 +92,28 @@ impl Health {
         let mut last = self.0.last.lock().await;
         let now = self.0.clock.monotonic();
         if let Some((at, report)) = &*last
-            && now.saturating_sub(*at) < FRESH
+            && now.saturating_sub(*at)
+                < if report.status == READY {
+                    FRESH
+                } else {
+                    FRESH_REFUSAL
+                }
         {
             return report.clone();
         }
+        let before = last
+            .take()
+            .map(|(_, report)| report.checks)
+            .unwrap_or_default();
         let checks = join_all(
             self.0
                 .checks
                 .iter()
-                .map(|(service, name, check)| ask(service, name, check)),
+                .map(|(service, name, check)| ask(service, name, check, &before)),
         )
         .await;
         let status = if checks.iter().all(|check| check.ok) {
-            "ready"
+            READY
         } else {
             "not_ready"
         };
@@ -112,7 +124,7 @@ impl Health {
 
     /// Whether requests may be sent here.
     pub async fn is_ready(&self) -> bool {
-        self.report().await.status == "ready"
+        self.report().await.status == READY
     }
 }
 
@@ -122,9 +134,22 @@ impl std::fmt::Debug for Health {
     }
 }
 
-async fn ask(service: &'static str, name: &'static str, check: &Check) -> CheckReport {
+/// Asks one check. What changed is worth a line of the log, what stays as it was is not.
+async fn ask(
+    service: &'static str,
+    name: &'static str,
+    check: &Check,
+    before: &[CheckReport],
+) -> CheckReport {
+    let was_ok = before
+        .iter()
+        .find(|one| one.service == service && one.name == name)
+        .map(|one| one.ok);
     let failure = match tokio::time::timeout(PATIENCE, check()).await {
         Ok(Ok(())) => {
+            if was_ok == Some(false) {
+                tracing::info!(service, check = name, "ready again");
+            }
             return CheckReport {
                 service,
                 name,
@@ -134,7 +159,11 @@ async fn ask(service: &'static str, name: &'static str, check: &Check) -> CheckR
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
     };
-    tracing::warn!(service, check = name, cause = failure, "not ready");
+    match was_ok {
+        Some(true) => tracing::warn!(service, check = name, cause = failure, "not ready any more"),
+        Some(false) => tracing::debug!(service, check = name, cause = failure, "still not ready"),
+        None => tracing::info!(service, check = name, cause = failure, "not ready yet"),
+    }
     CheckReport {
         service,
         name,

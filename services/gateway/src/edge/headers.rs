@@ -75,6 +75,8 @@ fn remove_hop_by_hop(headers: &mut HeaderMap, upgrade: bool) {
             || *name == header::TRANSFER_ENCODING
             || *name == header::TE
             || *name == header::TRAILER
+            // We have answered it ourselves.
+            || *name == header::EXPECT
             || *name == header::PROXY_AUTHENTICATE
             || *name == header::PROXY_AUTHORIZATION
             || matches!(name.as_str(), "keep-alive" | "proxy-connection")

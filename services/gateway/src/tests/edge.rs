@@ -106,9 +106,16 @@ async fn addresses_that_are_nowhere_or_in_disguise_are_problems() {
         answer.code();
     }
     let answer = world
-        .ask(Request::builder().method(Method::TRACE).uri("/api/courses"))
+        .ask(
+            Request::builder()
+                .method(Method::TRACE)
+                .uri("/api/openapi.json"),
+        )
         .await;
-    assert_eq!(answer.code(), "method_not_allowed");
+    assert_eq!(
+        (answer.code(), answer.header("allow")),
+        ("method_not_allowed".into(), "GET,HEAD")
+    );
     let answer = world.ask(Request::post("/api/auth/session")).await;
     assert_eq!(
         (answer.code(), answer.status),
@@ -272,6 +279,32 @@ async fn people_are_counted_one_by_one_and_strangers_by_address() {
             200
         );
     }
+}
+
+#[tokio::test]
+async fn whoever_tries_tokens_is_counted() {
+    let config = Config {
+        limits: Limits {
+            address_per_minute: 3,
+            ..Limits::default()
+        },
+        ..Config::default()
+    };
+    let world = World::with(config);
+    let mut statuses = Vec::new();
+    for number in 0..5 {
+        let request =
+            Request::get("/api/courses").header("authorization", format!("Bearer {number}.x.y"));
+        statuses.push(world.ask(request).await.status);
+    }
+    assert_eq!(statuses, [401, 401, 401, 429, 429]);
+    assert_eq!(
+        world
+            .ask(Request::get("/api/courses").header("authorization", world.token(&[])))
+            .await
+            .status,
+        200
+    );
 }
 
 #[tokio::test]

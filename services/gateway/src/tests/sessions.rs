@@ -126,6 +126,25 @@ async fn a_change_by_cookie_needs_its_csrf_token() {
 }
 
 #[tokio::test]
+async fn a_page_of_another_site_cannot_open_a_connection_with_the_session() {
+    let world = World::new();
+    let browser = sign_in(&world).await;
+    let upgrade = |origin: &str| {
+        browser
+            .change("GET", "/api/courses")
+            .header("connection", "upgrade")
+            .header("upgrade", "websocket")
+            .header("origin", origin)
+    };
+    assert_eq!(
+        world.ask(upgrade("https://evil.example")).await.code(),
+        "csrf"
+    );
+    assert_eq!(world.ask(upgrade("null")).await.code(), "csrf");
+    assert_eq!(world.ask(upgrade("https://riwaq.test")).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_sign_in_ends_only_in_the_browser_in_which_it_began() {
     let world = World::new();
     let begun = world.ask(Request::get("/api/auth/session/login")).await;

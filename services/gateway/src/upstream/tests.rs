@@ -161,7 +161,23 @@ async fn what_may_have_had_an_effect_is_not_sent_twice() {
         matches!(error.downcast_ref(), Some(UpstreamError::Broken { .. })),
         "{error}"
     );
-    assert_eq!(taken.load(Ordering::SeqCst), 3, "a read is tried once more");
+    assert_eq!(
+        taken.load(Ordering::SeqCst),
+        2,
+        "nor a read whose route does not say that it may"
+    );
+    let mut read = get_x();
+    read.extensions_mut().insert(MayRepeat);
+    let error = service.call(read).await.unwrap_err();
+    assert!(
+        matches!(error.downcast_ref(), Some(UpstreamError::Broken { .. })),
+        "{error}"
+    );
+    assert_eq!(
+        taken.load(Ordering::SeqCst),
+        4,
+        "one that may is tried once more"
+    );
 }
 
 #[tokio::test]
