@@ -20,7 +20,8 @@ pub struct Config {
     /// How many passages an answer is made from at most.
     pub passages: u32,
     /// The share of the question's content words that a passage must have to be quoted, 0 to 1. With 0.6 a passage
-    /// must have both of two words, two of three, three of five.
+    /// must have both of two words, two of three, three of five. Where none has enough alone, those with half of the words are quoted
+    /// if together they have every word.
     pub coverage_min: f32,
     /// The most quotations in an answer.
     pub quotes_max: usize,

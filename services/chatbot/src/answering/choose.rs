@@ -105,20 +105,39 @@ pub(crate) fn choose(reading: &Reading, sources: &[Source<'_>], limits: Limits) 
     }
 }
 
-/// Passages with enough of the question's words: those in its language where there are any.
+/// Passages with enough of the question's words: those in its language where there are any. Where
+/// none has enough alone ("what is the difference between a stack and a queue?"), those that have
+/// at least half, if together they have every word.
 fn admitted(reading: &Reading, sources: &[Source<'_>], coverage_min: f32) -> Vec<usize> {
     if reading.terms.is_empty() {
         return Vec::new();
     }
-    let fits = |source: &Source<'_>| {
-        let mut matches = reading.terms.matches(source.text, source.language);
-        matches.also(&reading.terms.matches(source.heading, source.language));
-        // Two of three is 0.6666… and must pass at 0.6667.
-        matches.coverage() + 1e-4 >= coverage_min
-    };
-    let fitting: Vec<usize> = (0..sources.len())
-        .filter(|at| fits(&sources[*at]))
+    let matches: Vec<Matches> = sources
+        .iter()
+        .map(|source| {
+            let mut matches = reading.terms.matches(source.text, source.language);
+            matches.also(&reading.terms.matches(source.heading, source.language));
+            matches
+        })
         .collect();
+    // Two of three is 0.6666… and must pass at 0.6667.
+    let having = |share: f32| -> Vec<usize> {
+        (0..sources.len())
+            .filter(|at| matches[*at].coverage() + 1e-4 >= share)
+            .collect()
+    };
+    let mut fitting = having(coverage_min);
+    if fitting.is_empty() {
+        fitting = having(0.5);
+        let mut together = Matches {
+            found: vec![false; reading.terms.words().len()],
+            highlights: Vec::new(),
+        };
+        fitting.iter().for_each(|at| together.also(&matches[*at]));
+        if together.found.contains(&false) {
+            return Vec::new();
+        }
+    }
     let same_language: Vec<usize> = fitting
         .iter()
         .copied()

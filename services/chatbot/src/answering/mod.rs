@@ -2,6 +2,8 @@
 
 mod choose;
 mod extractive;
+#[cfg(test)]
+mod golden;
 mod language;
 mod phrases;
 mod question;
