@@ -28,7 +28,10 @@ pub const MAIL_GROUP: &str = "auth.mail";
 #[serde(rename_all = "snake_case")]
 pub(crate) enum MailKind {
     /// "Validez votre compte".
-    Activation,
+    Activation {
+        /// The account's password stays, if it has one: it is surely of whoever reads the mail.
+        keeps_password: bool,
+    },
     /// A link to set a new password.
     Reset,
     /// Somebody tried to register an address that has an account.

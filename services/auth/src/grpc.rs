@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
 use riwaq_api::auth::v1 as api;
 use riwaq_api::auth::v1::accounts_server::AccountsServer;
 use riwaq_api::auth::v1::revocations_server::RevocationsServer;
 use riwaq_directory::{Account, AccountChange, AccountStatus, LoginName, NewAccount, Password};
 use riwaq_identity::{CallerPolicy, Callers};
-use riwaq_kit::{ApiResult, Problem};
+use riwaq_kit::{ApiResult, Code, Problem};
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
@@ -48,7 +49,7 @@ impl api::accounts_server::Accounts for Auth {
             .tasks
             .run(async move { accounts.create(new).await })
             .await;
-        Ok(Response::new(written(&account?)))
+        Ok(Response::new(written(&account.map_err(already_exists)?)))
     }
 
     async fn get_accounts(
@@ -142,6 +143,17 @@ impl api::revocations_server::Revocations for Auth {
     }
 }
 
+/// A name that is taken is `ALREADY_EXISTS`; the details stay those of the problem.
+fn already_exists(problem: Problem) -> Status {
+    let taken = problem.code() == Code::Conflict;
+    let status = Status::from(problem);
+    if !taken {
+        return status;
+    }
+    let details = Bytes::copy_from_slice(status.details());
+    Status::with_details(tonic::Code::AlreadyExists, status.message(), details)
+}
+
 fn new_account(request: api::CreateAccountRequest) -> ApiResult<NewAccount> {
     let status = match status(request.status)? {
         Some(status) => status,
@@ -176,7 +188,7 @@ fn account_change(request: api::UpdateAccountRequest) -> ApiResult<AccountChange
             .map(|roles| roles.names.into_iter().collect::<BTreeSet<_>>()),
         status: request.status.map(status).transpose()?.flatten(),
         password: request.password.as_deref().map(Password::new).transpose()?,
-        expected_version: None,
+        expected_version: request.expected_version,
     })
 }
 

@@ -39,6 +39,9 @@ mod secrets;
 mod stores;
 mod text;
 
+#[cfg(test)]
+mod tests;
+
 pub use app::{Auth, BuildError, ConfiguredClient, Deps};
 pub use config::{Config, ConfigError, Lifetimes};
 pub use domain::attempts::SlowDown;

@@ -78,8 +78,8 @@ pub(crate) struct LinkRow {
     /// `activation` or `reset`.
     pub(crate) purpose: String,
     pub(crate) subject: Uuid,
-    /// The account's version when the token was made; an activation that brings no password works
-    /// only for the password that was there then.
+    /// The account's version when the token was made, or none of its versions: an activation that
+    /// brings no password works only while the account is still at it.
     pub(crate) account_version: i64,
     pub(crate) used: bool,
     pub(crate) created_at: DateTime<Utc>,

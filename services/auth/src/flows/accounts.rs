@@ -3,7 +3,7 @@
 use riwaq_directory::{
     Account, AccountChange, AccountPage, AccountStatus, DirectoryError, NewAccount, SharedDirectory,
 };
-use riwaq_kit::{ApiResult, Problem};
+use riwaq_kit::{ApiResult, FieldError, Problem};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -90,7 +90,7 @@ impl Accounts {
                 if let Err(problem) = self.intents.done(&intent).await {
                     tracing::debug!(%problem, "the sweep will strike it out");
                 }
-                Err(error.into())
+                Err(refused(error))
             }
         }
     }
@@ -151,6 +151,18 @@ impl Accounts {
         }
         Ok(unfinished.len())
     }
+}
+
+/// Names what is taken, so that whoever filled a form in learns which field it was.
+fn refused(error: DirectoryError) -> Problem {
+    let DirectoryError::Conflict { field } = error else {
+        return error.into();
+    };
+    let taken = FieldError {
+        field: field.to_owned(),
+        message: "is taken".to_owned(),
+    };
+    Problem::conflict(format!("this {field} is taken")).with_errors(vec![taken])
 }
 
 /// Whether a repeated change finds everything as it asks. Names and passwords cannot be compared.

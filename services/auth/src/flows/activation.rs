@@ -51,7 +51,9 @@ impl Activation {
             self.accounts
                 .publisher
                 .request_mail(&MailRequest {
-                    kind: MailKind::Activation,
+                    kind: MailKind::Activation {
+                        keeps_password: true,
+                    },
                     subject: id,
                 })
                 .await?;
@@ -123,16 +125,10 @@ impl Activation {
         if password.is_some() {
             return Ok(());
         }
-        if !account.has_password {
-            return Err(Problem::field(
-                "password",
-                "is needed: the account has none yet",
-            ));
-        }
-        // Somebody else may have registered the address again, with a password of theirs: only
-        // the token that was mailed after that activates it.
-        if account.version != found.row.account_version {
-            return Err(bad_token());
+        // The password that is there may be of somebody else who gave this address, unless the
+        // token was made for just this state of the account.
+        if !account.has_password || account.version != found.row.account_version {
+            return Err(Problem::field("password", "is needed: choose one"));
         }
         Ok(())
     }

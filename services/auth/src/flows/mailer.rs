@@ -13,7 +13,7 @@ use crate::config::{Config, seconds};
 use crate::domain::link::Purpose;
 use crate::events::{MailKind, MailRequest};
 use crate::http::paths;
-use crate::stores::links::{LinkFor, Links};
+use crate::stores::links::{LinkFor, Links, NO_VERSION};
 use crate::text::{Locale, MailText, Texts};
 
 /// Makes and sends mails. Sending one again (its outcome was unknown) sends the same one: same
@@ -70,7 +70,7 @@ impl Mailer {
     ) -> ApiResult<Option<MailedLink>> {
         let lifetimes = &self.config.lifetimes;
         let (purpose, status, path, lifetime) = match kind {
-            MailKind::Activation => (
+            MailKind::Activation { .. } => (
                 Purpose::Activation,
                 AccountStatus::Pending,
                 paths::ACTIVATE,
@@ -94,11 +94,21 @@ impl Mailer {
         if account.status != status {
             return Ok(None);
         }
+        let keeps_password = matches!(
+            kind,
+            MailKind::Activation {
+                keeps_password: true
+            }
+        );
         let token = self.links.mailed_token(purpose, mail_id);
         let made_for = LinkFor {
             purpose,
             subject: account.id,
-            account_version: account.version,
+            account_version: if keeps_password {
+                account.version
+            } else {
+                NO_VERSION
+            },
             expires_at: asked_at + seconds(lifetime),
         };
         self.links.issue(&token, made_for).await?;
@@ -119,7 +129,7 @@ impl Mailer {
         let locale = Locale::from_tag(&person.locale).unwrap_or(self.config.default_locale);
         let name = display_name(person, locale);
         let template = match kind {
-            MailKind::Activation => "activation",
+            MailKind::Activation { .. } => "activation",
             MailKind::Reset => "reset",
             MailKind::AlreadyRegistered => "already_registered",
         };

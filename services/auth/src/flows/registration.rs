@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use riwaq_api::users::v1::User;
 use riwaq_clock::SharedClock;
-use riwaq_directory::{
-    Account, AccountChange, AccountStatus, DirectoryError, LoginName, NewAccount, Password,
-};
-use riwaq_kit::{ApiResult, Problem};
+use riwaq_directory::{Account, AccountStatus, DirectoryError, LoginName, NewAccount, Password};
+use riwaq_kit::{ApiResult, Code, Problem};
 
 use super::accounts::Accounts;
 use super::people::People;
 use crate::config::Config;
 use crate::events::{MailKind, MailRequest};
 use crate::stores::attempts::AttemptLog;
+use crate::stores::subjects::Invalidate;
 use crate::text::Locale;
 
 /// Registers people.
@@ -54,18 +53,20 @@ impl Registration {
             status: AccountStatus::Pending,
             password: Some(who.password.clone()),
         };
-        let wanted = new.id;
         let account = match self.accounts.directory.create(new).await {
             Ok(account) => account,
             Err(DirectoryError::Conflict { .. }) => return self.known(who).await,
             Err(error) => return Err(error.into()),
         };
-        debug_assert_eq!(account.id, wanted);
-        self.people
-            .create(self.profile(&account, &who), self.roles())
-            .await?;
+        self.make_profile(&account, &who).await?;
         self.accounts.publisher.account_changed(account.id).await?;
-        self.mail(MailKind::Activation, &account).await
+        self.mail(
+            MailKind::Activation {
+                keeps_password: true,
+            },
+            &account,
+        )
+        .await
     }
 
     async fn known(&self, who: Registered) -> ApiResult<()> {
@@ -73,27 +74,40 @@ impl Registration {
             // It went away between the two questions.
             return Err(Problem::unavailable("the address was given up just now"));
         };
-        // One that registered before, and may not have got its mail: the password is the newer
-        // one, and only the newer mail activates it. One that the school made keeps having none.
-        if account.status == AccountStatus::Pending && account.has_password {
-            let change = AccountChange {
-                password: Some(who.password.clone()),
-                expected_version: Some(account.version),
-                ..AccountChange::default()
-            };
-            let account = self.accounts.update(account.id, change).await?;
-            // A crash may have left the account without its profile; otherwise this changes nothing.
-            self.people
-                .create(self.profile(&account, &who), self.roles())
-                .await?;
-            return self.mail(MailKind::Activation, &account).await;
+        if account.status != AccountStatus::Pending {
+            self.people.get(account.id).await?;
+            return self.mail(MailKind::AlreadyRegistered, &account).await;
         }
-        self.people.get(account.id).await?;
-        let kind = match account.status {
-            AccountStatus::Pending => MailKind::Activation,
-            _ => MailKind::AlreadyRegistered,
+        // A crash may have left the account without its profile.
+        self.make_profile(&account, &who).await?;
+        // Which of those who gave this address reads its mail is not known, so neither password
+        // counts: whoever opens the new mail chooses one, and older mails do not work any more.
+        let what = Invalidate {
+            links: true,
+            ..Invalidate::default()
         };
-        self.mail(kind, &account).await
+        self.accounts.subjects.invalidate(account.id, what).await?;
+        self.mail(
+            MailKind::Activation {
+                keeps_password: false,
+            },
+            &account,
+        )
+        .await
+    }
+
+    /// Makes the profile, unless there is one.
+    async fn make_profile(&self, account: &Account, who: &Registered) -> ApiResult<()> {
+        let roles = self.config.registration_roles.iter().cloned().collect();
+        match self.people.create(self.profile(account, who), roles).await {
+            Ok(_) => Ok(()),
+            // Another profile under this id or address: not for whoever registers to hear of.
+            Err(problem) if problem.code() == Code::Conflict => {
+                tracing::warn!(%problem, "a profile could not be made");
+                Ok(())
+            }
+            Err(problem) => Err(problem),
+        }
     }
 
     async fn mail(&self, kind: MailKind, account: &Account) -> ApiResult<()> {
@@ -104,10 +118,6 @@ impl Registration {
                 subject: account.id,
             })
             .await
-    }
-
-    fn roles(&self) -> Vec<String> {
-        self.config.registration_roles.iter().cloned().collect()
     }
 
     fn profile(&self, account: &Account, who: &Registered) -> User {

@@ -34,7 +34,9 @@ impl Reset {
         }
         self.mails.count(&key).await?;
         let kind = match &account {
-            Some(account) if account.status == AccountStatus::Pending => MailKind::Activation,
+            Some(account) if account.status == AccountStatus::Pending => MailKind::Activation {
+                keeps_password: false,
+            },
             _ => MailKind::Reset,
         };
         let subject = account.map_or_else(|| riwaq_kit::new_id(&*self.clock), |account| account.id);

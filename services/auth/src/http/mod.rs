@@ -26,13 +26,10 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// Everything, with the document of the part that is the public API.
 pub(crate) fn router(auth: &Auth) -> (Router, OpenApi) {
-    let (api, openapi) = api::router().split_for_parts();
-    let verified = Router::new()
-        .route(
-            paths::USERINFO,
-            get(userinfo::answer).post(userinfo::answer),
-        )
-        .merge(api.layer(auth.identity.layer()));
+    let identity = auth.identity.layer();
+    let api = api::open().merge(api::verified().layer(identity.clone()));
+    let (api, openapi) = api.split_for_parts();
+    let userinfo = get(userinfo::answer).post(userinfo::answer).layer(identity);
     let mut router = Router::new()
         .route(paths::DISCOVERY, get(discovery::configuration))
         .route(paths::JWKS, get(discovery::jwks))
@@ -60,12 +57,13 @@ pub(crate) fn router(auth: &Auth) -> (Router, OpenApi) {
             paths::FORGOT,
             get(account_pages::forgot).post(account_pages::submit_forgot),
         )
+        .route(paths::USERINFO, userinfo)
         .route(paths::STYLESHEET, get(browser::stylesheet));
     if auth.mailbox.is_some() {
         router = router.route(paths::DEV_MAIL, get(dev_mail::list));
     }
     let router = router
-        .merge(verified)
+        .merge(api)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
     (router.with_state(auth.clone()), openapi)
 }

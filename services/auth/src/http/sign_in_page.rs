@@ -132,19 +132,13 @@ impl Auth {
         verified: &Account,
     ) -> ApiResult<Option<(crate::records::SessionRow, http::HeaderValue)>> {
         let secret = random_text()?;
-        let Some((sid, _)) = self
+        let begun = self
             .tokens
             .begin_session(verified, Some(fingerprint(&secret)))
-            .await?
-        else {
-            return Ok(None);
-        };
-        let Some(stored) = self.sessions.get(sid).await? else {
-            return Ok(None);
-        };
-        let cookie = self
-            .forms
-            .set_cookie(SESSION_COOKIE, &format!("{sid}.{secret}"), None)?;
-        Ok(Some((stored.row, cookie)))
+            .await?;
+        let Some(row) = begun else { return Ok(None) };
+        let value = format!("{}.{secret}", row.sid);
+        let cookie = self.forms.set_cookie(SESSION_COOKIE, &value, None)?;
+        Ok(Some((row, cookie)))
     }
 }

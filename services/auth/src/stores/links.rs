@@ -22,6 +22,9 @@ pub(crate) struct Links {
     key: MacKey,
 }
 
+/// No account has this version.
+pub(crate) const NO_VERSION: i64 = 0;
+
 /// What a token is made for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LinkFor {

@@ -31,7 +31,7 @@ impl Sessions {
         subject: Uuid,
         session: Session,
         expires_at: DateTime<Utc>,
-    ) -> ApiResult<Uuid> {
+    ) -> ApiResult<SessionRow> {
         // A session's id is shown in tokens and guessed by nobody: random, not by time.
         let sid = Uuid::new_v4();
         let row = SessionRow {
@@ -43,7 +43,7 @@ impl Sessions {
         };
         let decision = self.store.insert_if_absent(&row, operation_id()).await?;
         if decision.is_applied() {
-            Ok(sid)
+            Ok(row)
         } else {
             Err(contended("session"))
         }

@@ -178,13 +178,3 @@ pub(crate) struct Me {
     /// `fr`, `ar` or `en`.
     pub(crate) locale: String,
 }
-
-/// How people sign in here.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct AuthConfig {
-    /// The OpenID Connect issuer.
-    #[schema(example = "https://riwaq.example")]
-    pub(crate) issuer: String,
-    /// Whether people may register themselves.
-    pub(crate) registration: bool,
-}

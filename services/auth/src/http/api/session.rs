@@ -4,13 +4,13 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use riwaq_identity::{Actor, MaybeActor};
+use riwaq_identity::Actor;
 use riwaq_kit::problem::ProblemBody;
 use riwaq_kit::{ApiJson, ApiResult, Code, Problem};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::models::{AuthConfig, LoginRequest, LogoutRequest, Me, RefreshRequest, TokenResponse};
+use super::models::{LoginRequest, LogoutRequest, Me, RefreshRequest, TokenResponse};
 use crate::app::Auth;
 use crate::flows::tokens::PASSWORD_CLIENT;
 use crate::http::browser::Browser;
@@ -107,17 +107,20 @@ pub(super) async fn refresh(
 )]
 pub(super) async fn logout(
     State(auth): State<Auth>,
-    MaybeActor(actor): MaybeActor,
     headers: HeaderMap,
     body: Bytes,
 ) -> ApiResult<StatusCode> {
     let request = logout_request(&headers, &body)?;
-    if actor.is_none() && request.refresh_token.is_none() {
+    let access = bearer(&headers);
+    if access.is_none() && request.refresh_token.is_none() {
         return Err(Problem::unauthenticated(
             "send a token: `Authorization: Bearer …`, or `refresh_token`",
         ));
     }
-    let sid = actor.and_then(|actor| Uuid::parse_str(actor.token().sid.as_deref()?).ok());
+    let sid = match &access {
+        Some(token) => Some(auth.session_of(token).await?),
+        None => None,
+    };
     let tasks = auth.tasks.clone();
     let done: ApiResult<()> = tasks
         .run(async move {
@@ -133,6 +136,30 @@ pub(super) async fn logout(
         })
         .await;
     done.map(|()| StatusCode::NO_CONTENT)
+}
+
+/// The token of the header, if it is a bearer's.
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    let (scheme, token) = headers
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| token.trim().to_owned())
+}
+
+impl Auth {
+    /// The session of an access token that we made, though it may have expired: an old one must not
+    /// keep anybody from signing out.
+    async fn session_of(&self, access_token: &str) -> ApiResult<Uuid> {
+        let claims = self.keys.claims_of_our_token(access_token).await?;
+        claims
+            .filter(|claims| claims["typ"] == "Bearer" && claims["iss"] == self.config.issuer())
+            .and_then(|claims| Uuid::parse_str(claims["sid"].as_str()?).ok())
+            .ok_or_else(|| Problem::unauthenticated("the token is not valid"))
+    }
 }
 
 fn logout_request(headers: &HeaderMap, body: &[u8]) -> ApiResult<LogoutRequest> {
@@ -164,6 +191,7 @@ fn logout_request(headers: &HeaderMap, body: &[u8]) -> ApiResult<LogoutRequest> 
     responses(
         (status = 200, description = "The person", body = Me),
         (status = 401, description = "Nobody is signed in", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The token is a service's", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "The person has no profile", body = ProblemBody, content_type = "application/problem+json"),
         (status = 429, description = "Too many requests", body = ProblemBody, content_type = "application/problem+json"),
         Problem,
@@ -188,22 +216,6 @@ pub(super) async fn me(State(auth): State<Auth>, actor: Actor) -> ApiResult<ApiJ
         permissions: actor.permissions().names(),
         locale: some(person.locale).unwrap_or_else(|| auth.config.default_locale.tag().to_owned()),
     }))
-}
-
-/// How people sign in here.
-#[utoipa::path(
-    get, path = "/api/auth/config", tag = "auth",
-    responses(
-        (status = 200, description = "The issuer", body = AuthConfig),
-        (status = 429, description = "Too many requests", body = ProblemBody, content_type = "application/problem+json"),
-        Problem,
-    ),
-)]
-pub(super) async fn config(State(auth): State<Auth>) -> ApiJson<AuthConfig> {
-    ApiJson(AuthConfig {
-        issuer: auth.config.issuer().to_owned(),
-        registration: auth.config.registration,
-    })
 }
 
 fn invalid_credentials() -> Problem {
