@@ -4,70 +4,6 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What went wrong, in one word that programs may rely on.
-///
-/// The set is closed: a new kind of failure is a new variant here and a new line in [`Code::facts`],
-/// so that every transport answers it alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Code {
-    /// The request cannot be read: malformed JSON, malformed header, bad syntax.
-    InvalidRequest,
-    /// The list cursor was altered, or belongs to another list or another user.
-    BadCursor,
-    /// The request can be read, but a value in it does not fit; `errors` names the fields.
-    ValidationFailed,
-    /// Nobody is signed in, or the token is not valid (any more).
-    Unauthenticated,
-    /// The name and password given do not sign anybody in.
-    InvalidCredentials,
-    /// Signed in, but without the right to do this.
-    Forbidden,
-    /// A change by cookie without its CSRF token.
-    Csrf,
-    /// No such thing, or the caller may not know of it.
-    NotFound,
-    /// The address exists, but not with this method; `Allow` names those it has.
-    MethodNotAllowed,
-    /// None of the representations that the client accepts exists.
-    NotAcceptable,
-    /// The client took too long to send its request.
-    RequestTimeout,
-    /// The present state does not allow it.
-    Conflict,
-    /// It existed once, and is gone for good.
-    Gone,
-    /// The body needs a `Content-Length`.
-    LengthRequired,
-    /// `If-Match` names a version that is not the present one.
-    Stale,
-    /// The body is larger than allowed here.
-    TooLarge,
-    /// The address is longer than allowed.
-    UriTooLong,
-    /// The body's media type is not one that this address takes.
-    UnsupportedMediaType,
-    /// The `Range` lies outside of the content.
-    RangeNotSatisfiable,
-    /// The same `Idempotency-Key` was used with another request.
-    IdempotencyMismatch,
-    /// Too many requests; `Retry-After` says when to come back.
-    RateLimited,
-    /// The headers are larger than allowed.
-    HeadersTooLarge,
-    /// Our own failure. The cause is in the log under the trace id.
-    Internal,
-    /// The program does not do this (here).
-    NotImplemented,
-    /// A service behind this one answered something unusable.
-    BadGateway,
-    /// Not now: something needed is down or overloaded. May be retried.
-    Unavailable,
-    /// It did not finish in time. Whether it had an effect is not known.
-    Timeout,
-}
-
 /// What a code stands for on each transport.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts {
@@ -81,216 +17,98 @@ pub struct Facts {
     pub title: &'static str,
 }
 
-const fn facts(
-    name: &'static str,
-    http: StatusCode,
-    grpc: tonic::Code,
-    title: &'static str,
-) -> Facts {
-    Facts {
-        name,
-        http,
-        grpc,
-        title,
-    }
+/// One line a code: its name in answers, HTTP status, gRPC status, title.
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $http:ident, $grpc:ident, $title:literal;)*) => {
+        /// What went wrong, in one word that programs may rely on.
+        ///
+        /// The set is closed: a new kind of failure is a new line here, so that every transport answers it alike.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+        #[serde(rename_all = "snake_case")]
+        #[non_exhaustive]
+        pub enum Code {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Code {
+            /// Every code, for documents and tests.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The one mapping of codes to transports.
+            const FACTS: &'static [Facts] = &[
+                $(Facts {
+                    name: $name,
+                    http: StatusCode::$http,
+                    grpc: tonic::Code::$grpc,
+                    title: $title,
+                },)*
+            ];
+        }
+    };
+}
+
+codes! {
+    /// The request cannot be read: malformed JSON, malformed header, bad syntax.
+    InvalidRequest = "invalid_request", BAD_REQUEST, InvalidArgument, "The request cannot be read";
+    /// The list cursor was altered, or belongs to another list or another user.
+    BadCursor = "bad_cursor", BAD_REQUEST, InvalidArgument, "The cursor is not valid for this list";
+    /// The request can be read, but a value in it does not fit; `errors` names the fields.
+    ValidationFailed = "validation_failed", UNPROCESSABLE_ENTITY, InvalidArgument, "A value in the request is not valid";
+    /// Nobody is signed in, or the token is not valid (any more).
+    Unauthenticated = "unauthenticated", UNAUTHORIZED, Unauthenticated, "Sign in first";
+    /// The name and password given do not sign anybody in.
+    InvalidCredentials = "invalid_credentials", UNAUTHORIZED, Unauthenticated, "The name or the password is not right";
+    /// Signed in, but without the right to do this.
+    Forbidden = "forbidden", FORBIDDEN, PermissionDenied, "You do not have the right to do this";
+    /// A change by cookie without its CSRF token.
+    Csrf = "csrf", FORBIDDEN, PermissionDenied, "The CSRF token is missing or wrong";
+    /// No such thing, or the caller may not know of it.
+    NotFound = "not_found", NOT_FOUND, NotFound, "There is no such thing";
+    /// The address exists, but not with this method; `Allow` names those it has.
+    MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, Unimplemented, "This address does not have this method";
+    /// None of the representations that the client accepts exists.
+    NotAcceptable = "not_acceptable", NOT_ACCEPTABLE, InvalidArgument, "None of the accepted media types is available";
+    /// The client took too long to send its request.
+    RequestTimeout = "request_timeout", REQUEST_TIMEOUT, DeadlineExceeded, "The request took too long to arrive";
+    /// The present state does not allow it.
+    Conflict = "conflict", CONFLICT, FailedPrecondition, "The present state does not allow this";
+    /// It existed once, and is gone for good.
+    Gone = "gone", GONE, NotFound, "This is gone for good";
+    /// The body needs a `Content-Length`.
+    LengthRequired = "length_required", LENGTH_REQUIRED, InvalidArgument, "The length of the body must be given";
+    /// `If-Match` names a version that is not the present one.
+    Stale = "stale", PRECONDITION_FAILED, Aborted, "It was changed in the meantime";
+    /// The body is larger than allowed here.
+    TooLarge = "too_large", PAYLOAD_TOO_LARGE, OutOfRange, "The body is too large";
+    /// The address is longer than allowed.
+    UriTooLong = "uri_too_long", URI_TOO_LONG, InvalidArgument, "The address is too long";
+    /// The body's media type is not one that this address takes.
+    UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, InvalidArgument, "This media type is not taken here";
+    /// The `Range` lies outside of the content.
+    RangeNotSatisfiable = "range_not_satisfiable", RANGE_NOT_SATISFIABLE, OutOfRange, "The range lies outside of the content";
+    /// The same `Idempotency-Key` was used with another request.
+    IdempotencyMismatch = "idempotency_mismatch", UNPROCESSABLE_ENTITY, InvalidArgument, "This idempotency key was used with another request";
+    /// Too many requests; `Retry-After` says when to come back.
+    RateLimited = "rate_limited", TOO_MANY_REQUESTS, ResourceExhausted, "Too many requests";
+    /// The headers are larger than allowed.
+    HeadersTooLarge = "headers_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE, InvalidArgument, "The headers are too large";
+    /// Our own failure. The cause is in the log under the trace id.
+    Internal = "internal", INTERNAL_SERVER_ERROR, Internal, "Something went wrong on our side";
+    /// The program does not do this (here).
+    NotImplemented = "not_implemented", NOT_IMPLEMENTED, Unimplemented, "This is not available";
+    /// A service behind this one answered something unusable.
+    BadGateway = "bad_gateway", BAD_GATEWAY, Internal, "A service did not answer properly";
+    /// Not now: something needed is down or overloaded. May be retried.
+    Unavailable = "unavailable", SERVICE_UNAVAILABLE, Unavailable, "Not available at the moment";
+    /// It did not finish in time. Whether it had an effect is not known.
+    Timeout = "timeout", GATEWAY_TIMEOUT, DeadlineExceeded, "It did not finish in time";
 }
 
 impl Code {
-    /// Every code, for documents and tests.
-    pub const ALL: &'static [Self] = &[
-        Self::InvalidRequest,
-        Self::BadCursor,
-        Self::ValidationFailed,
-        Self::Unauthenticated,
-        Self::InvalidCredentials,
-        Self::Forbidden,
-        Self::Csrf,
-        Self::NotFound,
-        Self::MethodNotAllowed,
-        Self::NotAcceptable,
-        Self::RequestTimeout,
-        Self::Conflict,
-        Self::Gone,
-        Self::LengthRequired,
-        Self::Stale,
-        Self::TooLarge,
-        Self::UriTooLong,
-        Self::UnsupportedMediaType,
-        Self::RangeNotSatisfiable,
-        Self::IdempotencyMismatch,
-        Self::RateLimited,
-        Self::HeadersTooLarge,
-        Self::Internal,
-        Self::NotImplemented,
-        Self::BadGateway,
-        Self::Unavailable,
-        Self::Timeout,
-    ];
-
-    /// The one mapping of codes to transports.
+    /// What the code stands for on each transport.
     #[must_use]
     pub const fn facts(self) -> Facts {
-        use StatusCode as H;
-        use tonic::Code as G;
-        match self {
-            Self::InvalidRequest => facts(
-                "invalid_request",
-                H::BAD_REQUEST,
-                G::InvalidArgument,
-                "The request cannot be read",
-            ),
-            Self::BadCursor => facts(
-                "bad_cursor",
-                H::BAD_REQUEST,
-                G::InvalidArgument,
-                "The cursor is not valid for this list",
-            ),
-            Self::ValidationFailed => facts(
-                "validation_failed",
-                H::UNPROCESSABLE_ENTITY,
-                G::InvalidArgument,
-                "A value in the request is not valid",
-            ),
-            Self::Unauthenticated => facts(
-                "unauthenticated",
-                H::UNAUTHORIZED,
-                G::Unauthenticated,
-                "Sign in first",
-            ),
-            Self::InvalidCredentials => facts(
-                "invalid_credentials",
-                H::UNAUTHORIZED,
-                G::Unauthenticated,
-                "The name or the password is not right",
-            ),
-            Self::Forbidden => facts(
-                "forbidden",
-                H::FORBIDDEN,
-                G::PermissionDenied,
-                "You do not have the right to do this",
-            ),
-            Self::Csrf => facts(
-                "csrf",
-                H::FORBIDDEN,
-                G::PermissionDenied,
-                "The CSRF token is missing or wrong",
-            ),
-            Self::NotFound => facts(
-                "not_found",
-                H::NOT_FOUND,
-                G::NotFound,
-                "There is no such thing",
-            ),
-            Self::MethodNotAllowed => facts(
-                "method_not_allowed",
-                H::METHOD_NOT_ALLOWED,
-                G::Unimplemented,
-                "This address does not have this method",
-            ),
-            Self::NotAcceptable => facts(
-                "not_acceptable",
-                H::NOT_ACCEPTABLE,
-                G::InvalidArgument,
-                "None of the accepted media types is available",
-            ),
-            Self::RequestTimeout => facts(
-                "request_timeout",
-                H::REQUEST_TIMEOUT,
-                G::DeadlineExceeded,
-                "The request took too long to arrive",
-            ),
-            Self::Conflict => facts(
-                "conflict",
-                H::CONFLICT,
-                G::FailedPrecondition,
-                "The present state does not allow this",
-            ),
-            Self::Gone => facts("gone", H::GONE, G::NotFound, "This is gone for good"),
-            Self::LengthRequired => facts(
-                "length_required",
-                H::LENGTH_REQUIRED,
-                G::InvalidArgument,
-                "The length of the body must be given",
-            ),
-            Self::Stale => facts(
-                "stale",
-                H::PRECONDITION_FAILED,
-                G::Aborted,
-                "It was changed in the meantime",
-            ),
-            Self::TooLarge => facts(
-                "too_large",
-                H::PAYLOAD_TOO_LARGE,
-                G::OutOfRange,
-                "The body is too large",
-            ),
-            Self::UriTooLong => facts(
-                "uri_too_long",
-                H::URI_TOO_LONG,
-                G::InvalidArgument,
-                "The address is too long",
-            ),
-            Self::UnsupportedMediaType => facts(
-                "unsupported_media_type",
-                H::UNSUPPORTED_MEDIA_TYPE,
-                G::InvalidArgument,
-                "This media type is not taken here",
-            ),
-            Self::RangeNotSatisfiable => facts(
-                "range_not_satisfiable",
-                H::RANGE_NOT_SATISFIABLE,
-                G::OutOfRange,
-                "The range lies outside of the content",
-            ),
-            Self::IdempotencyMismatch => facts(
-                "idempotency_mismatch",
-                H::UNPROCESSABLE_ENTITY,
-                G::InvalidArgument,
-                "This idempotency key was used with another request",
-            ),
-            Self::RateLimited => facts(
-                "rate_limited",
-                H::TOO_MANY_REQUESTS,
-                G::ResourceExhausted,
-                "Too many requests",
-            ),
-            Self::HeadersTooLarge => facts(
-                "headers_too_large",
-                H::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                G::InvalidArgument,
-                "The headers are too large",
-            ),
-            Self::Internal => facts(
-                "internal",
-                H::INTERNAL_SERVER_ERROR,
-                G::Internal,
-                "Something went wrong on our side",
-            ),
-            Self::NotImplemented => facts(
-                "not_implemented",
-                H::NOT_IMPLEMENTED,
-                G::Unimplemented,
-                "This is not available",
-            ),
-            Self::BadGateway => facts(
-                "bad_gateway",
-                H::BAD_GATEWAY,
-                G::Internal,
-                "A service did not answer properly",
-            ),
-            Self::Unavailable => facts(
-                "unavailable",
-                H::SERVICE_UNAVAILABLE,
-                G::Unavailable,
-                "Not available at the moment",
-            ),
-            Self::Timeout => facts(
-                "timeout",
-                H::GATEWAY_TIMEOUT,
-                G::DeadlineExceeded,
-                "It did not finish in time",
-            ),
-        }
+        Self::FACTS[self as usize]
     }
 
     /// The code as it is written in answers, such as `validation_failed`.

@@ -1,35 +1,29 @@
 //! One request from the listener to the service that answers it, and back.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use chrono::{DateTime, Utc};
-use http::{Extensions, HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use http::{Extensions, Method, Request, StatusCode, header};
 use riwaq_clock::SharedClock;
 use riwaq_identity::{Actor, Identity};
 use riwaq_kit::service::RouteLabel;
 use riwaq_kit::{BoxError, Code, HttpService, Problem, Secret, context};
 use url::Url;
 
+use crate::caller::{Caller, Scraper};
 use crate::config::Config;
 use crate::edge::address::Addresses;
 use crate::edge::body::{Verdict, too_large, watch_answer, watch_request};
 use crate::edge::cors::Cors;
 use crate::edge::limits::{RateLimits, Source};
 use crate::edge::{compress, headers, login, path};
-use crate::pages::metrics::is_scraper;
-use crate::routes::{self, BodySize, Counted, Identify, METRICS, OWN_ROLE, Route};
-use crate::session::cookie::{Cookie, Cookies};
-use crate::session::keys::SessionId;
+use crate::routes::{self, BodySize, Counted, OWN_ROLE, Route};
+use crate::session::cookie::Cookies;
 use crate::session::store::Sessions;
 use crate::upstream::{MayRepeat, UpstreamError};
-
-/// The header that says that a change was meant.
-const CSRF: &str = "x-csrf-token";
 
 /// Everything that requests need. Cheap to clone.
 #[derive(Clone)]
@@ -56,25 +50,6 @@ impl std::ops::Deref for Gateway {
         &self.0
     }
 }
-
-/// The session that a request came with.
-#[derive(Clone)]
-pub(crate) struct OpenSession {
-    pub(crate) id: SessionId,
-    pub(crate) expires_at: DateTime<Utc>,
-}
-
-/// Who asks, and from where.
-struct Caller {
-    address: IpAddr,
-    actor: Option<Actor>,
-    session: Option<OpenSession>,
-    scraper: bool,
-}
-
-/// In the extensions of a request to our own addresses: it is a scraper's, who is no person.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Scraper;
 
 impl Parts {
     /// The service of `role`.
@@ -162,97 +137,6 @@ impl Gateway {
             false => response,
         };
         Ok(labelled(response, Some(route)))
-    }
-
-    fn address(&self, request: &Request<Body>) -> IpAddr {
-        let peer = request
-            .extensions()
-            .get::<ConnectInfo<SocketAddr>>()
-            .map(|ConnectInfo(peer)| *peer);
-        self.addresses.client(peer, request.headers())
-    }
-
-    /// Who asks: by token, which wins, or by cookie.
-    async fn caller(
-        &self,
-        route: &Route,
-        address: IpAddr,
-        request: &mut Request<Body>,
-    ) -> Result<Caller, Problem> {
-        let mut caller = Caller {
-            address,
-            actor: None,
-            session: None,
-            scraper: false,
-        };
-        if route.identify == Identify::No {
-            return Ok(caller);
-        }
-        if let Some(value) = request.headers().get(header::AUTHORIZATION) {
-            if route.path == METRICS && is_scraper(self, request.headers()) {
-                caller.scraper = true;
-                return Ok(caller);
-            }
-            let actor = self.identity.actor(bearer(value)?).await?;
-            context::set_user(actor.id());
-            caller.actor = Some(actor);
-            return Ok(caller);
-        }
-        let cookie = self
-            .cookies
-            .get(request.headers(), Cookie::Session)
-            .and_then(SessionId::parse);
-        let Some(id) = cookie else { return Ok(caller) };
-        let Some(session) = self.sessions.open(id).await? else {
-            return Ok(caller);
-        };
-        let Ok(actor) = self.identity.actor(&session.access_token).await else {
-            // Revoked, or about to be renewed: the next request reads the session anew.
-            self.sessions.forget(id);
-            return Ok(caller);
-        };
-        if request.headers().contains_key(header::UPGRADE) && !self.is_from_here(request.headers())
-        {
-            // Browsers let pages of any site open a WebSocket, cookies included.
-            return Err(Problem::new(
-                Code::Csrf,
-                "a page of another site cannot use the session",
-            ));
-        }
-        if !is_safe(request.method()) {
-            let token = request
-                .headers()
-                .get(CSRF)
-                .and_then(|value| value.to_str().ok());
-            if !token.is_some_and(|token| self.sessions.keys().is_csrf_token(id, token)) {
-                return Err(Problem::new(
-                    Code::Csrf,
-                    "send the session's `csrf_token` as `X-CSRF-Token`",
-                ));
-            }
-        }
-        let authorization = HeaderValue::try_from(format!("Bearer {}", session.access_token));
-        let mut authorization = authorization.map_err(Problem::internal)?;
-        authorization.set_sensitive(true);
-        request
-            .headers_mut()
-            .insert(header::AUTHORIZATION, authorization);
-        context::set_user(session.user);
-        caller.session = Some(OpenSession {
-            id,
-            expires_at: session.expires_at,
-        });
-        caller.actor = Some(actor);
-        Ok(caller)
-    }
-
-    fn is_from_here(&self, headers: &HeaderMap) -> bool {
-        let origin = headers
-            .get(header::ORIGIN)
-            .and_then(|value| value.to_str().ok());
-        origin
-            .and_then(|origin| Url::parse(origin).ok())
-            .is_some_and(|url| url.origin() == self.public_url.origin())
     }
 
     fn count(&self, route: &Route, caller: &Caller, source: Source) -> Result<(), Problem> {
@@ -370,19 +254,6 @@ fn checked_route(request: &Request<Body>) -> Result<&'static Route, Problem> {
     path::check(address)?;
     headers::check(request.headers())?;
     routes::find(address).ok_or_else(|| Problem::new(Code::NotFound, "no such address"))
-}
-
-fn bearer(value: &HeaderValue) -> Result<&str, Problem> {
-    let token = value.to_str().ok().and_then(|text| text.split_once(' '));
-    let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let token = token
-        .map(|(_, token)| token.trim())
-        .filter(|token| !token.is_empty());
-    token.ok_or_else(|| Problem::unauthenticated("`Authorization` must be `Bearer` and a token"))
-}
-
-fn is_safe(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
 fn unreachable(error: BoxError) -> Problem {

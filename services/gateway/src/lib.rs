@@ -11,6 +11,7 @@
 
 #![warn(missing_docs)]
 
+mod caller;
 mod config;
 mod edge;
 mod gateway;

@@ -8,7 +8,8 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use riwaq_identity::{Actor, Permission};
 use riwaq_kit::{ApiPath, Code, MetricsHandle, Problem};
 
-use crate::gateway::{Gateway, Scraper};
+use crate::caller::Scraper;
+use crate::gateway::Gateway;
 use crate::routes::OWN_ROLE;
 
 /// Metrics of the gateway

@@ -13,7 +13,8 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::cookie::Cookie;
-use crate::gateway::{Gateway, OpenSession};
+use crate::caller::OpenSession;
+use crate::gateway::Gateway;
 
 /// How large a profile may be, in bytes.
 const MAX_PROFILE: usize = 64 << 10;

@@ -87,7 +87,7 @@ pub(crate) enum RefreshError {
 }
 
 /// Tokens as the issuer gave them.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Tokens {
     pub(crate) access_token: String,
     pub(crate) expires_in_seconds: u64,
@@ -96,7 +96,7 @@ pub(crate) struct Tokens {
 }
 
 /// What must be remembered while somebody is at the sign-in page.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Begun {
     pub(crate) state: String,
     nonce: String,

@@ -30,7 +30,7 @@ const AT_HAND: u64 = 20_000;
 const SHARDS: usize = 64;
 
 /// A session that is open.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Session {
     pub(crate) user: Uuid,
     pub(crate) access_token: Arc<str>,
@@ -127,7 +127,7 @@ impl Sessions {
             return self
                 .0
                 .tasks
-                .run(async move { inner.renew(fingerprint).await })
+                .run(async move { inner.renew(fingerprint, None).await })
                 .await;
         }
         self.0.at_hand.insert(fingerprint, session.clone());
@@ -143,9 +143,16 @@ impl Sessions {
             .await
     }
 
-    /// Forgets what is at hand of a session, because its token was refused.
-    pub(crate) fn forget(&self, id: SessionId) {
-        self.0.at_hand.invalidate(&id.fingerprint());
+    /// The session with another access token than `refused`, which is not accepted any more; `None` when the issuer
+    /// gives no other.
+    pub(crate) async fn replace(
+        &self,
+        id: SessionId,
+        refused: &Arc<str>,
+    ) -> Result<Option<Session>, Problem> {
+        let (inner, refused) = (Arc::clone(&self.0), Arc::clone(refused));
+        let renewal = async move { inner.renew(id.fingerprint(), Some(refused)).await };
+        self.0.tasks.run(renewal).await
     }
 }
 
@@ -224,14 +231,18 @@ impl Inner {
     }
 
     /// Renews what is due: the access token, the note of use. Whoever comes second finds it done.
-    async fn renew(&self, fingerprint: [u8; 32]) -> Result<Option<Session>, Problem> {
+    async fn renew(
+        &self,
+        fingerprint: [u8; 32],
+        refused: Option<Arc<str>>,
+    ) -> Result<Option<Session>, Problem> {
         let shard = usize::from(fingerprint[0]) % SHARDS;
         let _alone = self.renewing[shard].lock().await;
         let Some(session) = self.read(&fingerprint).await? else {
             return Ok(None);
         };
         let now = self.clock.now();
-        let stale = !session.is_fresh(now);
+        let stale = !session.is_fresh(now) || refused.as_ref() == Some(&session.access_token);
         if !stale && !self.is_unnoted(&session, now) {
             self.at_hand.insert(fingerprint, session.clone());
             return Ok(Some(session));

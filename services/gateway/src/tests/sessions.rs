@@ -1,4 +1,6 @@
 use http::Request;
+use riwaq_clock::Clock as _;
+use riwaq_identity::{Revocation, RevocationKind};
 use riwaq_kit::HttpService;
 use url::Url;
 use uuid::Uuid;
@@ -283,6 +285,48 @@ async fn a_session_that_the_issuer_ended_is_over() {
     assert!(
         browser.get(&world.gateway, "/api/courses").await.json()["headers"]["authorization"]
             .is_null()
+    );
+}
+
+#[tokio::test]
+async fn a_session_outlives_a_revoked_token_but_not_its_own_end() {
+    let world = World::new();
+    let browser = sign_in(&world).await;
+    let revoke = |world: &World| {
+        let now = world.clock.now().timestamp_millis();
+        world.identity.revoke(Revocation {
+            kind: RevocationKind::Subject,
+            value: Uuid::from_u128(7).to_string(),
+            not_before_unix_ms: now,
+            expires_unix_ms: now + 600_000,
+        });
+    };
+    world.clock.advance(SECOND);
+    revoke(&world);
+    let came = browser.get(&world.gateway, "/api/courses").await.json();
+    assert!(
+        came["headers"]["authorization"].is_string(),
+        "a token with the new roles"
+    );
+    assert_eq!(world.issuer.refreshed(), 1);
+    assert_eq!(
+        browser
+            .get(&world.gateway, "/api/auth/session")
+            .await
+            .status,
+        200
+    );
+    assert_eq!(world.issuer.refreshed(), 1, "and no more than one");
+
+    world.clock.advance(SECOND);
+    revoke(&world);
+    world.issuer.forget_everybody();
+    assert_eq!(
+        browser
+            .get(&world.gateway, "/api/auth/session")
+            .await
+            .status,
+        401
     );
 }
 

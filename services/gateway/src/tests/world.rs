@@ -12,6 +12,7 @@ use axum::{Json, Router};
 use chrono::DateTime;
 use http::{HeaderMap, StatusCode, header};
 use riwaq_clock::{ManualClock, SharedClock};
+use riwaq_identity::Identity;
 use riwaq_identity::testing::TestIssuer;
 use riwaq_kit::{HttpService, Problem, Secret, ServerConfig, Service, TaskGroup};
 use riwaq_records::{Memory, Store};
@@ -27,6 +28,7 @@ pub(crate) struct World {
     pub(crate) tokens: Arc<TestIssuer>,
     pub(crate) issuer: FakeIssuer,
     pub(crate) store: Store,
+    pub(crate) identity: Identity,
     pub(crate) config: Config,
     pub(crate) gateway: HttpService,
 }
@@ -85,7 +87,9 @@ impl World {
         let tokens = TestIssuer::new(Arc::clone(&clock) as SharedClock);
         let issuer = FakeIssuer::new(Arc::clone(&tokens));
         let store = Store::new(Arc::new(Memory::with_tables(tables()).unwrap()));
+        let identity = tokens.identity();
         let mut world = Self {
+            identity,
             clock,
             tokens,
             issuer,
@@ -111,7 +115,7 @@ impl World {
         let deps = Deps {
             clock,
             store: self.store.clone(),
-            identity: self.tokens.identity(),
+            identity: self.identity.clone(),
             upstreams: vec![
                 ("auth", local(auth(&self.issuer))),
                 ("courses", local(echo())),
