@@ -79,7 +79,7 @@ fn tests(options: &Options, cassandra: &Cassandra) -> Result<(Counts, Matrix)> {
         .env("RIWAQ_TEST_PROGRAM", program)
         .env("RIWAQ_TEST_PYTHON", tools::python()?)
         .env("RIWAQ_TEST_CASSANDRA", cassandra.address())
-        .env("RIWAQ_TEST_REQUIRED", "cassandra");
+        .env("RIWAQ_TEST_REQUIRED", "cassandra,python");
     counted(&mut cargo)
 }
 

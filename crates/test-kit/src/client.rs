@@ -86,6 +86,8 @@ impl Client {
     /// An anonymous client of the program at `base`. Redirects are not followed.
     #[must_use]
     pub fn new(base: &str) -> Self {
+        // The client wants a TLS provider to be installed, also for plain HTTP.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(std::time::Duration::from_secs(60))

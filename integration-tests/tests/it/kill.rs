@@ -253,11 +253,8 @@ async fn every_file_was_indexed_once(school: &School, acknowledged: &Acknowledge
             "file {id} was indexed {} times",
             hits_of(&hits)
         );
-        let file = school
-            .teacher
-            .get(&format!("/api/files/{id}"))
-            .await?
-            .expect(200)?;
+        // Reported after the index has it.
+        let file = school.extracted(id).await?;
         ensure!(file["extraction"]["state"] == "done", "{file}");
     }
     Ok(())

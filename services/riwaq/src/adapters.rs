@@ -38,7 +38,11 @@ pub(crate) struct Adapters {
 
 impl Adapters {
     /// Opens them all.
-    pub(crate) async fn open(config: &Config, secrets: &Secrets, clock: &SharedClock) -> Result<Self> {
+    pub(crate) async fn open(
+        config: &Config,
+        secrets: &Secrets,
+        clock: &SharedClock,
+    ) -> Result<Self> {
         let data = &config.data_dir;
         let records = records(config, clock).await?;
         let events = events(config, data, clock)?;
@@ -46,7 +50,15 @@ impl Adapters {
         let index = index(config, data)?;
         let directory = directory(config, secrets, Arc::clone(&records), clock)?;
         let (mail, mail_folder) = mail(config, data, clock)?;
-        Ok(Self { records, events, blobs, index, directory, mail, mail_folder })
+        Ok(Self {
+            records,
+            events,
+            blobs,
+            index,
+            directory,
+            mail,
+            mail_folder,
+        })
     }
 
     /// The typed store.
@@ -79,7 +91,8 @@ pub(crate) async fn records(config: &Config, clock: &SharedClock) -> Result<Arc<
             if sqlite.path.as_os_str().is_empty() {
                 sqlite.path = config.data_dir.join("records.db");
             }
-            let records = SqliteRecords::open(sqlite, Arc::clone(clock)).context("records in SQLite")?;
+            let records =
+                SqliteRecords::open(sqlite, Arc::clone(clock)).context("records in SQLite")?;
             Ok(Arc::new(records))
         }
         RecordsEngine::Cassandra => {
@@ -106,7 +119,11 @@ async fn blobs(config: &Config, data: &Path, clock: &SharedClock) -> Result<Arc<
     if folder.folder.as_os_str().is_empty() {
         folder.folder = data.join("blobs");
     }
-    Ok(Arc::new(FolderBlobs::open(folder, Arc::clone(clock)).await.context("blobs in a folder")?))
+    Ok(Arc::new(
+        FolderBlobs::open(folder, Arc::clone(clock))
+            .await
+            .context("blobs in a folder")?,
+    ))
 }
 
 fn index(config: &Config, data: &Path) -> Result<Arc<dyn Index>> {
@@ -114,7 +131,9 @@ fn index(config: &Config, data: &Path) -> Result<Arc<dyn Index>> {
     if tantivy.folder.as_os_str().is_empty() {
         tantivy.folder = data.join("index");
     }
-    Ok(Arc::new(TantivyIndex::open(&tantivy).context("the index in tantivy")?))
+    Ok(Arc::new(
+        TantivyIndex::open(&tantivy).context("the index in tantivy")?,
+    ))
 }
 
 fn directory(
@@ -125,8 +144,13 @@ fn directory(
 ) -> Result<Arc<dyn Directory>> {
     let key = LoginKey::new(&secrets.derive("directory login names"))?;
     let store = Store::new(records);
-    let local = LocalDirectory::new(store, Arc::clone(clock), key, config.directory.local.clone())
-        .context("directory.local")?;
+    let local = LocalDirectory::new(
+        store,
+        Arc::clone(clock),
+        key,
+        config.directory.local.clone(),
+    )
+    .context("directory.local")?;
     Ok(Arc::new(local))
 }
 
@@ -137,8 +161,12 @@ fn mail(
 ) -> Result<(Arc<dyn Mail>, Option<FolderMail>)> {
     match config.mail.engine {
         MailEngine::Folder => {
-            let folder = FolderMail::open(&data.join("mail"), config.mail.folder.clone(), Arc::clone(clock))
-                .context("mail in a folder")?;
+            let folder = FolderMail::open(
+                &data.join("mail"),
+                config.mail.folder.clone(),
+                Arc::clone(clock),
+            )
+            .context("mail in a folder")?;
             Ok((Arc::new(folder.clone()), Some(folder)))
         }
         MailEngine::Smtp => {
@@ -146,12 +174,15 @@ fn mail(
                 bail!("mail.smtp.host is not set, and mail.engine is smtp");
             }
             let password = config.mail.smtp_password.as_ref().map(Secret::expose);
-            let smtp = SmtpMail::new(&config.mail.smtp, password, Arc::clone(clock)).context("mail.smtp")?;
+            let smtp = SmtpMail::new(&config.mail.smtp, password, Arc::clone(clock))
+                .context("mail.smtp")?;
             Ok((Arc::new(smtp), None))
         }
     }
 }
 
 fn expose(secret: Option<&Secret>) -> String {
-    secret.map(|secret| secret.expose().to_owned()).unwrap_or_default()
+    secret
+        .map(|secret| secret.expose().to_owned())
+        .unwrap_or_default()
 }

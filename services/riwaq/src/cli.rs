@@ -187,5 +187,9 @@ pub(crate) enum Search {
 
 fn role(name: &str) -> Result<&'static str, String> {
     let known = crate::roles::names();
-    known.iter().copied().find(|role| *role == name).ok_or_else(|| format!("the roles are: {}", known.join(", ")))
+    known
+        .iter()
+        .copied()
+        .find(|role| *role == name)
+        .ok_or_else(|| format!("the roles are: {}", known.join(", ")))
 }

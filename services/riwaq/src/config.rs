@@ -43,7 +43,7 @@ pub(crate) struct Config {
     pub(crate) courses: riwaq_courses::Config,
     pub(crate) files: riwaq_files::Config,
     pub(crate) search: riwaq_search::Config,
-    //CHAT pub(crate) chatbot: riwaq_chatbot::Config,
+    pub(crate) chatbot: riwaq_chatbot::Config,
 }
 
 /// Secrets that all processes of an installation share.
@@ -159,14 +159,17 @@ impl Default for Config {
             server: riwaq_kit::service::ServerConfig::default(),
             telemetry: riwaq_kit::TelemetryConfig::default(),
             // Empty: the public address.
-            identity: riwaq_identity::IdentityConfig { issuer: String::new(), ..Default::default() },
+            identity: riwaq_identity::IdentityConfig {
+                issuer: String::new(),
+                ..Default::default()
+            },
             gateway: riwaq_gateway::Config::default(),
             auth: riwaq_auth::Config::default(),
             users: riwaq_users::Config::default(),
             courses: riwaq_courses::Config::default(),
             files: riwaq_files::Config::default(),
             search: riwaq_search::Config::default(),
-            //CHAT chatbot: riwaq_chatbot::Config::default(),
+            chatbot: riwaq_chatbot::Config::default(),
         }
     }
 }
@@ -185,13 +188,20 @@ impl Default for RecordsConfig {
 
 impl Default for BlobsConfig {
     fn default() -> Self {
-        Self { folder: riwaq_blobs_fs::Config { folder: PathBuf::new(), ..Default::default() } }
+        Self {
+            folder: riwaq_blobs_fs::Config {
+                folder: PathBuf::new(),
+                ..Default::default()
+            },
+        }
     }
 }
 
 impl Default for IndexConfig {
     fn default() -> Self {
-        Self { tantivy: riwaq_index_tantivy::Config::in_folder("") }
+        Self {
+            tantivy: riwaq_index_tantivy::Config::in_folder(""),
+        }
     }
 }
 
@@ -212,7 +222,10 @@ impl Config {
             loader = loader.file(path)?;
         }
         // Read by the tests of the repository, which start this program.
-        loader = loader.ignore("RIWAQ_TEST_").ignore("RIWAQ_CACHE").environment(process_environment());
+        loader = loader
+            .ignore("RIWAQ_TEST_")
+            .ignore("RIWAQ_CACHE")
+            .environment(process_environment());
         if let Some(folder) = &sources.data_dir {
             let folder = folder.to_str().context("--data-dir is not Unicode")?;
             loader = loader.flag("--data-dir", "data_dir", folder);
@@ -240,7 +253,10 @@ impl Config {
             self.public_url = format!("http://{address}");
         }
         let url = Url::parse(&self.public_url).context("public_url")?;
-        if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() {
+        if !matches!(url.scheme(), "http" | "https")
+            || url.query().is_some()
+            || url.fragment().is_some()
+        {
             bail!("public_url must be an http or https address without query and fragment");
         }
         self.public_url = url.as_str().trim_end_matches('/').to_owned();
@@ -259,9 +275,18 @@ impl Config {
 fn docs() -> ConfigDocs {
     ConfigDocs::new()
         .source("riwaq", include_str!("config.rs"))
-        .source("riwaq_kit", include_str!("../../../crates/kit/src/service/config.rs"))
-        .source("riwaq_kit", include_str!("../../../crates/kit/src/telemetry/config.rs"))
-        .source("riwaq_identity", include_str!("../../../crates/identity/src/config.rs"))
+        .source(
+            "riwaq_kit",
+            include_str!("../../../crates/kit/src/service/config.rs"),
+        )
+        .source(
+            "riwaq_kit",
+            include_str!("../../../crates/kit/src/telemetry/config.rs"),
+        )
+        .source(
+            "riwaq_identity",
+            include_str!("../../../crates/identity/src/config.rs"),
+        )
         .source("riwaq_gateway", include_str!("../../gateway/src/config.rs"))
         .source("riwaq_auth", include_str!("../../auth/src/config.rs"))
         .source("riwaq_users", include_str!("../../users/src/config.rs"))
@@ -269,14 +294,44 @@ fn docs() -> ConfigDocs {
         .source("riwaq_files", include_str!("../../files/src/config.rs"))
         .source("riwaq_search", include_str!("../../search/src/config.rs"))
         .source("riwaq_chatbot", include_str!("../../chatbot/src/config.rs"))
-        .source("riwaq_aggregates", include_str!("../../../crates/aggregates/src/options.rs"))
-        .source("riwaq_extraction", include_str!("../../../crates/extraction/src/config.rs"))
-        .source("riwaq_records_sqlite", include_str!("../../../crates/adapters/records-sqlite/src/config.rs"))
-        .source("riwaq_records_cassandra", include_str!("../../../crates/adapters/records-cassandra/src/config.rs"))
-        .source("riwaq_blobs_fs", include_str!("../../../crates/adapters/blobs-fs/src/config.rs"))
-        .source("riwaq_index_tantivy", include_str!("../../../crates/adapters/index-tantivy/src/config.rs"))
-        .source("riwaq_directory_local", include_str!("../../../crates/adapters/directory-local/src/config.rs"))
-        .source("riwaq_mail_smtp", include_str!("../../../crates/adapters/mail-smtp/src/config.rs"))
-        .source("riwaq_mail_folder", include_str!("../../../crates/adapters/mail-folder/src/lib.rs"))
-        .source("riwaq_events_sqlite", include_str!("../../../crates/adapters/events-sqlite/src/lib.rs"))
+        .source(
+            "riwaq_aggregates",
+            include_str!("../../../crates/aggregates/src/options.rs"),
+        )
+        .source(
+            "riwaq_extraction",
+            include_str!("../../../crates/extraction/src/config.rs"),
+        )
+        .source(
+            "riwaq_records_sqlite",
+            include_str!("../../../crates/adapters/records-sqlite/src/config.rs"),
+        )
+        .source(
+            "riwaq_records_cassandra",
+            include_str!("../../../crates/adapters/records-cassandra/src/config.rs"),
+        )
+        .source(
+            "riwaq_blobs_fs",
+            include_str!("../../../crates/adapters/blobs-fs/src/config.rs"),
+        )
+        .source(
+            "riwaq_index_tantivy",
+            include_str!("../../../crates/adapters/index-tantivy/src/config.rs"),
+        )
+        .source(
+            "riwaq_directory_local",
+            include_str!("../../../crates/adapters/directory-local/src/config.rs"),
+        )
+        .source(
+            "riwaq_mail_smtp",
+            include_str!("../../../crates/adapters/mail-smtp/src/config.rs"),
+        )
+        .source(
+            "riwaq_mail_folder",
+            include_str!("../../../crates/adapters/mail-folder/src/lib.rs"),
+        )
+        .source(
+            "riwaq_events_sqlite",
+            include_str!("../../../crates/adapters/events-sqlite/src/lib.rs"),
+        )
 }

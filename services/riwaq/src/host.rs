@@ -25,27 +25,47 @@ pub(crate) struct Host {
 
 impl Host {
     /// Opens the adapters for the roles that will be hosted.
-    pub(crate) async fn open(config: Config, clock: SharedClock, here: &[&'static Role]) -> Result<Self> {
+    pub(crate) async fn open(
+        config: Config,
+        clock: SharedClock,
+        here: &[&'static Role],
+    ) -> Result<Self> {
         let alone = here.len() == 1;
         refuse_embedded(&config, here)?;
         let folder = (!alone).then_some(config.data_dir.as_path());
         let secrets = Secrets::load(config.secrets.master_key.as_ref(), folder)?;
         let adapters = Adapters::open(&config, &secrets, &clock).await?;
         let (parts, loose) = Parts::new(config, secrets, adapters, clock, here)?;
-        Ok(Self { parts, loose, here: here.to_vec() })
+        Ok(Self {
+            parts,
+            loose,
+            here: here.to_vec(),
+        })
     }
 
     /// Refuses a store that is not at the schema of this program.
     pub(crate) async fn check_schema(&self) -> Result<()> {
-        Ok(roles::migration_plan()?.check(self.parts.adapters.records.as_ref()).await?)
+        Ok(roles::migration_plan()?
+            .check(self.parts.adapters.records.as_ref())
+            .await?)
     }
 
     /// Brings the store to the schema of this program.
     pub(crate) async fn migrate(&self) -> Result<()> {
         let plan = roles::migration_plan()?;
-        let report = self.parts.adapters.records.migrate(&plan).await.context("migrating the records")?;
+        let report = self
+            .parts
+            .adapters
+            .records
+            .migrate(&plan)
+            .await
+            .context("migrating the records")?;
         if report.from != report.to {
-            tracing::info!(from = report.from, to = report.to, "the records were migrated");
+            tracing::info!(
+                from = report.from,
+                to = report.to,
+                "the records were migrated"
+            );
         }
         Ok(())
     }
@@ -53,7 +73,12 @@ impl Host {
     /// Declares every group, so that nothing published before its first member is lost.
     pub(crate) async fn declare_groups(&self) -> Result<()> {
         for group in roles::groups() {
-            self.parts.adapters.events.declare_group(&group).await.context("declaring event groups")?;
+            self.parts
+                .adapters
+                .events
+                .declare_group(&group)
+                .await
+                .context("declaring event groups")?;
         }
         Ok(())
     }
@@ -66,7 +91,8 @@ impl Host {
             if let Some(service) = last.take() {
                 self.bind(process, service);
             }
-            let built = (role.build)(&self.parts).with_context(|| format!("the role {}", role.name))?;
+            let built =
+                (role.build)(&self.parts).with_context(|| format!("the role {}", role.name))?;
             // The called side keeps the deadline too: the caller may have gone.
             let policy = ServerPolicy::default();
             last = Some(built.map_grpc(|routes| limited(routes, &self.parts.clock, &policy)));
@@ -100,8 +126,9 @@ fn refuse_embedded(config: &Config, here: &[&'static Role]) -> Result<()> {
 /// Binds the listener; the configuration then knows its address.
 pub(crate) async fn listen(config: Config) -> Result<(TcpListener, Config)> {
     let address = SocketAddr::new(config.listen, config.port);
-    let listener =
-        TcpListener::bind(address).await.with_context(|| format!("cannot listen at {address}"))?;
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen at {address}"))?;
     let mut bound = listener.local_addr()?;
     if bound.ip().is_unspecified() {
         // Nobody can browse to 0.0.0.0.

@@ -38,8 +38,10 @@ fn main() -> ExitCode {
 fn start(command: Command) -> Result<()> {
     riwaq_identity::install_crypto();
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
     runtime.block_on(run(command))
 }
 

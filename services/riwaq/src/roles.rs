@@ -30,7 +30,7 @@ pub(crate) const ROLES: &[Role] = &[
     role::courses::ROLE,
     role::files::ROLE,
     role::search::ROLE,
-    //CHAT role::chatbot::ROLE,
+    role::chatbot::ROLE,
     role::gateway::ROLE,
 ];
 
@@ -43,14 +43,19 @@ pub(crate) fn names() -> Vec<&'static str> {
 pub(crate) fn find(name: &str) -> Result<&'static Role> {
     match ROLES.iter().find(|role| role.name == name) {
         Some(role) => Ok(role),
-        None => bail!("there is no role {name}; the roles are {}", names().join(", ")),
+        None => bail!(
+            "there is no role {name}; the roles are {}",
+            names().join(", ")
+        ),
     }
 }
 
 /// Every table of every role: a store is migrated as a whole, whichever role asks for it.
 pub(crate) fn migration_plan() -> Result<MigrationPlan> {
     let own = ROLES.iter().flat_map(|role| (role.tables)());
-    let shared = riwaq_aggregates::tables().into_iter().chain(crate::adapters::tables());
+    let shared = riwaq_aggregates::tables()
+        .into_iter()
+        .chain(crate::adapters::tables());
     Ok(MigrationPlan::new(shared.chain(own))?)
 }
 

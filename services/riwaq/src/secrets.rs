@@ -8,9 +8,9 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use riwaq_kit::Secret;
 use ring::hkdf::{HKDF_SHA256, KeyType, Salt};
 use ring::rand::{SecureRandom, SystemRandom};
+use riwaq_kit::Secret;
 
 const MASTER_BYTES: usize = 32;
 const FILE: &str = "master.key";
@@ -47,7 +47,10 @@ impl Secrets {
         let mut key = [0; 32];
         let info = [purpose.as_bytes()];
         // Both fail only for lengths that HKDF-SHA256 cannot give; 32 is its own block.
-        if let Ok(material) = Salt::new(HKDF_SHA256, b"riwaq/1").extract(&self.master).expand(&info, Length) {
+        if let Ok(material) = Salt::new(HKDF_SHA256, b"riwaq/1")
+            .extract(&self.master)
+            .expand(&info, Length)
+        {
             let _ = material.fill(&mut key);
         }
         key
@@ -66,15 +69,22 @@ impl std::fmt::Debug for Secrets {
 }
 
 fn decode(text: &str) -> Result<[u8; MASTER_BYTES]> {
-    let plain = text.trim_end_matches('=').replace('+', "-").replace('/', "_");
+    let plain = text
+        .trim_end_matches('=')
+        .replace('+', "-")
+        .replace('/', "_");
     let bytes = URL_SAFE_NO_PAD.decode(plain)?;
-    bytes.try_into().map_err(|bytes: Vec<u8>| anyhow::anyhow!("it has {} bytes", bytes.len()))
+    bytes
+        .try_into()
+        .map_err(|bytes: Vec<u8>| anyhow::anyhow!("it has {} bytes", bytes.len()))
 }
 
 /// Random bytes as text that can be typed.
 pub(crate) fn random_text(bytes: usize) -> Result<String> {
     let mut random = vec![0; bytes];
-    SystemRandom::new().fill(&mut random).map_err(|_| anyhow::anyhow!("no randomness"))?;
+    SystemRandom::new()
+        .fill(&mut random)
+        .map_err(|_| anyhow::anyhow!("no randomness"))?;
     Ok(URL_SAFE_NO_PAD.encode(random))
 }
 
@@ -90,7 +100,12 @@ fn read_or_make(folder: &Path) -> Result<String> {
 /// Whole or not at all: half a key after a crash would lock the data folder for good.
 fn make(folder: &Path, path: &Path) -> Result<()> {
     let draft = folder.join(format!("{FILE}.{}", std::process::id()));
-    let mut file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    let mut file = fs::File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft)?;
     writeln!(file, "{}", random_text(MASTER_BYTES)?)?;
     file.sync_all()?;
     fs::rename(&draft, path)?;
@@ -109,7 +124,10 @@ mod tests {
         let first = Secrets::load(None, Some(folder.path())).unwrap();
         let second = Secrets::load(None, Some(folder.path())).unwrap();
         assert_eq!(first.derive("x"), second.derive("x"));
-        let mode = fs::metadata(folder.path().join(FILE)).unwrap().permissions().mode();
+        let mode = fs::metadata(folder.path().join(FILE))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 

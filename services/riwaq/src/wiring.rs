@@ -13,7 +13,9 @@ use riwaq_clock::SharedClock;
 use riwaq_identity::{
     ClientCredentials, GrpcRevocations, GrpcRoles, HttpKeys, Identity, IdentityDeps, ServiceTokens,
 };
+use riwaq_kit::service::RequestLayer;
 use riwaq_kit::{HttpService, Service, TaskGroup, context};
+use tonic::service::Routes;
 use tower::service_fn;
 use url::Url;
 use utoipa::openapi::OpenApi;
@@ -57,7 +59,11 @@ impl Parts {
         clock: SharedClock,
         here: &[&'static Role],
     ) -> Result<(Self, Loose)> {
-        let mut loose = Loose { binders: BTreeMap::new(), slots: BTreeMap::new(), bound: Vec::new() };
+        let mut loose = Loose {
+            binders: BTreeMap::new(),
+            slots: BTreeMap::new(),
+            bound: Vec::new(),
+        };
         let (mut channels, mut upstreams) = (BTreeMap::new(), BTreeMap::new());
         for role in ROLES.iter().filter(|role| role.name != PUBLIC) {
             if here.iter().any(|hosted| hosted.name == role.name) {
@@ -77,7 +83,17 @@ impl Parts {
         }
         let tokens = Tokens::new(&secrets, &clock, upstreams.get("auth").cloned());
         let identity = identity(&config, &clock, &channels, &upstreams, &tokens, here)?;
-        let parts = Self { config, clock, secrets, adapters, identity, upstreams, channels, tokens, documents: Mutex::default() };
+        let parts = Self {
+            config,
+            clock,
+            secrets,
+            adapters,
+            identity,
+            upstreams,
+            channels,
+            tokens,
+            documents: Mutex::default(),
+        };
         Ok((parts, loose))
     }
 
@@ -91,18 +107,38 @@ impl Parts {
     }
 
     /// The OpenAPI documents of the services that were bound so far.
-    pub(crate) fn documents(&self) -> Vec<OpenApi> {
-        self.documents.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn documents(&self) -> Result<Vec<OpenApi>> {
+        let documents = self
+            .documents
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let mut schemas = BTreeMap::new();
+        for (name, schema) in documents
+            .iter()
+            .filter_map(|document| document.components.as_ref())
+            .flat_map(|all| &all.schemas)
+        {
+            if *schemas.entry(name).or_insert(schema) != schema {
+                bail!("two services call different things {name} in their OpenAPI documents");
+            }
+        }
+        Ok(documents)
     }
 
     /// Signs the cursors of a role's lists.
     pub(crate) fn cursors(&self, role: &str) -> Result<CursorKey> {
-        Ok(CursorKey::new(&self.secrets.derive(&format!("cursors of {role}")))?)
+        Ok(CursorKey::new(
+            &self.secrets.derive(&format!("cursors of {role}")),
+        )?)
     }
 
     /// Signs links to files.
     pub(crate) fn link_signer(&self) -> Result<LinkSigner> {
-        Ok(LinkSigner::new(LinkKey::new(&self.secrets.derive("links to files"))?, None))
+        Ok(LinkSigner::new(
+            LinkKey::new(&self.secrets.derive("links to files"))?,
+            None,
+        ))
     }
 
     /// What this process is called on the event bus: no two that run are called alike.
@@ -114,11 +150,20 @@ impl Parts {
 impl Loose {
     /// Binds a service of this process to the channel that stands for it, and notes its document.
     pub(crate) fn begin(&mut self, service: &Service, parts: &Parts) -> &'static str {
-        if let (Some(binder), Some(routes)) = (self.binders.remove(service.name()), service.grpc_routes()) {
+        if let (Some(binder), Some(routes)) =
+            (self.binders.remove(service.name()), service.grpc_routes())
+        {
+            // What a listener would put around them: a step of the trace, a line of the log, a metric.
+            let config = &parts.config.server;
+            let layer = RequestLayer::new(service.name(), parts.clock.clone(), config.max_requests);
+            let routes = Routes::from(routes.into_axum_router().layer(layer));
             let channel = Channel::local_with(routes, options(service.name(), &parts.clock));
             self.bound.push(binder.bind(&channel));
         }
-        let mut documents = parts.documents.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut documents = parts
+            .documents
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         documents.push(service.openapi().clone());
         service.name()
     }
@@ -155,25 +200,37 @@ fn addresses(config: &Config, role: &str) -> Result<Vec<Url>> {
         "chatbot" => &peers.chatbot,
         _ => bail!("{role} has no address"),
     };
-    let parts = configured.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let parts = configured
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty());
     let urls: Vec<Url> = parts
         .map(|part| Url::parse(part).with_context(|| format!("peers.{role}: {part}")))
         .collect::<Result<_>>()?;
     if urls.is_empty() {
-        bail!("peers.{role} is not set: this role must know where {role} answers, as http://host:port");
+        bail!(
+            "peers.{role} is not set: this role must know where {role} answers, as http://host:port"
+        );
     }
     Ok(urls)
 }
 
 fn remote_channel(role: &str, addresses: &[Url], clock: &SharedClock) -> Result<Channel> {
-    let remote = Remote::new(addresses.iter().map(|url| url.as_str().trim_end_matches('/')));
+    let remote = Remote::new(
+        addresses
+            .iter()
+            .map(|url| url.as_str().trim_end_matches('/')),
+    );
     Ok(Channel::remote(remote, options(role, clock))?)
 }
 
 fn options(name: &str, clock: &SharedClock) -> ChannelOptions {
     let mut options = ChannelOptions::named(name);
     options.clock = clock.clone();
-    options.context = CallContext { inject: context::inject, time_left: riwaq_api::deadline::inherited };
+    options.context = CallContext {
+        inject: context::inject,
+        time_left: riwaq_api::deadline::inherited,
+    };
     options
 }
 
@@ -188,12 +245,19 @@ fn identity(
     let (Some(auth), Some(users)) = (channels.get("auth"), channels.get("users")) else {
         bail!("a role that verifies tokens asks auth and users");
     };
-    let http = upstreams.get("auth").cloned().context("auth has no address")?;
+    let http = upstreams
+        .get("auth")
+        .cloned()
+        .context("auth has no address")?;
     // A process of several roles asks as the public one.
     let asking = if let [only] = here { only.name } else { PUBLIC };
     let deps = IdentityDeps {
         clock: clock.clone(),
-        keys: Arc::new(HttpKeys::new(http, &inner_address("/auth/jwks"), clock.clone())),
+        keys: Arc::new(HttpKeys::new(
+            http,
+            &inner_address("/auth/jwks"),
+            clock.clone(),
+        )),
         revocations: Arc::new(GrpcRevocations(auth.clone().with_tokens(tokens.of(asking)))),
         roles: Arc::new(GrpcRoles(users.clone().with_tokens(tokens.of(asking)))),
     };
@@ -215,7 +279,12 @@ struct Tokens {
 
 impl Tokens {
     fn new(secrets: &Secrets, clock: &SharedClock, auth: Option<HttpService>) -> Self {
-        Self { clock: clock.clone(), secrets: secrets.clone(), auth, sources: Mutex::default() }
+        Self {
+            clock: clock.clone(),
+            secrets: secrets.clone(),
+            auth,
+            sources: Mutex::default(),
+        }
     }
 
     fn of(&self, role: &'static str) -> Arc<ServiceTokens> {
@@ -226,7 +295,10 @@ impl Tokens {
                 client_id: format!("riwaq-{role}"),
                 client_secret: client_secret(&self.secrets, role),
             };
-            let auth = self.auth.clone().unwrap_or_else(|| later("auth", Arc::default()));
+            let auth = self
+                .auth
+                .clone()
+                .unwrap_or_else(|| later("auth", Arc::default()));
             Arc::new(ServiceTokens::new(auth, credentials, self.clock.clone()))
         });
         Arc::clone(source)
@@ -235,5 +307,8 @@ impl Tokens {
 
 /// What a role signs in with at the issuer.
 pub(crate) fn client_secret(secrets: &Secrets, role: &str) -> String {
-    secrets.derive_text(&format!("client riwaq-{role}")).expose().to_owned()
+    secrets
+        .derive_text(&format!("client riwaq-{role}"))
+        .expose()
+        .to_owned()
 }

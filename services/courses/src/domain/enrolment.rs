@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 words! {
     /// As what a person takes part.
+    #[schema(as = EnrolmentRole)]
     Role {
         /// Learns.
         Student = "student",

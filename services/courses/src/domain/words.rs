@@ -5,9 +5,9 @@ use utoipa::ToSchema;
 
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $word:literal,)+ }) => {
-        $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
         #[serde(rename_all = "snake_case")]
+        $(#[$meta])*
         pub(crate) enum $name {
             $($(#[$variant_meta])* $variant,)+
         }
@@ -40,6 +40,7 @@ pub(crate) use words;
 
 words! {
     /// How far a course is.
+    #[schema(as = CourseStatus)]
     Status {
         /// Being prepared: only those who teach it see it.
         Draft = "draft",

@@ -30,10 +30,18 @@ pub(crate) async fn accounts(auth: &Auth, password: Option<&str>) -> Result<()> 
             roles: [role.to_owned()].into(),
             password: password.unwrap_or(&generated).to_owned(),
         };
-        let ensured = auth.ensure_account(wanted).await.map_err(problem).with_context(|| format!("making {email}"))?;
+        let ensured = auth
+            .ensure_account(wanted)
+            .await
+            .map_err(problem)
+            .with_context(|| format!("making {email}"))?;
         match (ensured, password) {
-            (Ensured::Created(_), None) => crate::print(&format!("  {email}  password: {generated}")),
-            (Ensured::Created(_), Some(_)) => crate::print(&format!("  {email}  with the password that you gave")),
+            (Ensured::Created(_), None) => {
+                crate::print(&format!("  {email}  password: {generated}"))
+            }
+            (Ensured::Created(_), Some(_)) => {
+                crate::print(&format!("  {email}  with the password that you gave"))
+            }
             (Ensured::Existing(_), _) => {}
         }
     }

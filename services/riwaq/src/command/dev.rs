@@ -25,7 +25,10 @@ pub(crate) async fn run(dev: Dev) -> Result<()> {
     if !dev.no_demo {
         demo::accounts(&auth, dev.demo_password.as_deref()).await?;
     }
-    crate::print(&format!("Riwaq is ready at {}", host.parts.config.public_url));
+    crate::print(&format!(
+        "Riwaq is ready at {}",
+        host.parts.config.public_url
+    ));
     let gateway = follow_identity(&host, gateway);
     host::serve(process, gateway, listener).await?;
     drop(host);
@@ -38,5 +41,7 @@ pub(crate) fn follow_identity(host: &Host, service: riwaq_kit::Service) -> riwaq
     let identity = host.parts.identity.clone();
     let events = host.parts.adapters.events.clone();
     let replica = host.parts.replica(service.name());
-    service.background("identity", move |closing| identity.follow(events, replica, closing))
+    service.background("identity", move |closing| {
+        identity.follow(events, replica, closing)
+    })
 }

@@ -46,7 +46,11 @@ fn disk(config: &Config) -> Finding {
         })
         .map(|()| format!("{} can be written", folder.display()))
         .map_err(|error| anyhow::anyhow!("{} cannot be written: {error}", folder.display()));
-    Finding { what: "data folder", result, remedy: "give this user the folder, or another by --data-dir" }
+    Finding {
+        what: "data folder",
+        result,
+        remedy: "give this user the folder, or another by --data-dir",
+    }
 }
 
 fn mode(config: &Config) -> Finding {
@@ -56,7 +60,11 @@ fn mode(config: &Config) -> Finding {
     } else {
         format!("embedded, so one process only: {}", embedded.join(", "))
     };
-    Finding { what: "adapters", result: Ok(found), remedy: "" }
+    Finding {
+        what: "adapters",
+        result: Ok(found),
+        remedy: "",
+    }
 }
 
 async fn backends(config: &Config) -> Vec<Finding> {
@@ -68,14 +76,24 @@ async fn backends(config: &Config) -> Vec<Finding> {
     let adapters = match opened.await {
         Ok(adapters) => adapters,
         Err(error) => {
-            let remedy = "stop the process that uses the data folder, or mend the setting that is named";
-            return vec![Finding { what: "backends", result: Err(error), remedy }];
+            let remedy =
+                "stop the process that uses the data folder, or mend the setting that is named";
+            return vec![Finding {
+                what: "backends",
+                result: Err(error),
+                remedy,
+            }];
         }
     };
     vec![
         Finding {
             what: "records",
-            result: adapters.records.ping().await.map(|()| "answer".to_owned()).map_err(Into::into),
+            result: adapters
+                .records
+                .ping()
+                .await
+                .map(|()| "answer".to_owned())
+                .map_err(Into::into),
             remedy: "start the records store, or mend the section `records`",
         },
         Finding {
@@ -90,17 +108,32 @@ async fn backends(config: &Config) -> Vec<Finding> {
         },
         Finding {
             what: "blobs",
-            result: adapters.blobs.ping().await.map(|()| "answer".to_owned()).map_err(Into::into),
+            result: adapters
+                .blobs
+                .ping()
+                .await
+                .map(|()| "answer".to_owned())
+                .map_err(Into::into),
             remedy: "free space in the data folder, or mend the section `blobs`",
         },
         Finding {
             what: "index",
-            result: adapters.index.ping().await.map(|()| "answers".to_owned()).map_err(Into::into),
+            result: adapters
+                .index
+                .ping()
+                .await
+                .map(|()| "answers".to_owned())
+                .map_err(Into::into),
             remedy: "delete the index folder; `riwaq search rebuild` makes it anew",
         },
         Finding {
             what: "mail",
-            result: adapters.mail.ping().await.map(|()| "answers".to_owned()).map_err(Into::into),
+            result: adapters
+                .mail
+                .ping()
+                .await
+                .map(|()| "answers".to_owned())
+                .map_err(Into::into),
             remedy: "mend the section `mail`",
         },
     ]
@@ -110,7 +143,10 @@ async fn schema(adapters: &Adapters) -> Result<String> {
     let plan = roles::migration_plan()?;
     let stored = adapters.records.schema_number().await?;
     if stored == 0 {
-        return Ok(format!("empty; the first start brings it to {}", plan.latest()));
+        return Ok(format!(
+            "empty; the first start brings it to {}",
+            plan.latest()
+        ));
     }
     plan.check(adapters.records.as_ref()).await?;
     Ok(format!("{stored}, as this program needs it"))
@@ -121,7 +157,12 @@ async fn events(adapters: &Adapters) -> Result<String> {
     let mut dead = 0;
     for group in roles::groups() {
         adapters.events.declare_group(&group).await?;
-        dead += adapters.events.dead_letters(&group.name, None, 100).await?.items.len();
+        dead += adapters
+            .events
+            .dead_letters(&group.name, None, 100)
+            .await?
+            .items
+            .len();
     }
     if dead > 0 {
         bail!("{dead} dead letters wait for an operator");

@@ -22,8 +22,9 @@ pub(crate) async fn run(command: Command) -> Result<()> {
 
 fn open(sources: &Sources) -> Result<Arc<dyn Events>> {
     let config = Config::load(sources, &Listen::default())?;
-    adapters::events(&config, &config.data_dir, &host::clock())
-        .context("this command opens the events itself; if `riwaq dev` runs on them, stop that first")
+    adapters::events(&config, &config.data_dir, &host::clock()).context(
+        "this command opens the events itself; if `riwaq dev` runs on them, stop that first",
+    )
 }
 
 async fn list(events: &Arc<dyn Events>) -> Result<()> {
@@ -31,7 +32,9 @@ async fn list(events: &Arc<dyn Events>) -> Result<()> {
     for group in roles::groups() {
         let mut after: Option<String> = None;
         loop {
-            let page = events.dead_letters(&group.name, after.as_deref(), PAGE).await?;
+            let page = events
+                .dead_letters(&group.name, after.as_deref(), PAGE)
+                .await?;
             for letter in &page.items {
                 count += 1;
                 crate::print(&format!(

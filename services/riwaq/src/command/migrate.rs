@@ -14,7 +14,10 @@ pub(crate) async fn run(sources: &Sources) -> Result<()> {
     if report.from == report.to {
         crate::print(&format!("the records are at schema {} already", report.to));
     } else {
-        crate::print(&format!("the records went from schema {} to {}", report.from, report.to));
+        crate::print(&format!(
+            "the records went from schema {} to {}",
+            report.from, report.to
+        ));
     }
     Ok(())
 }

@@ -13,6 +13,9 @@ pub(crate) async fn run(command: Search) -> Result<()> {
     let parts = &operator.host.parts;
     let rebuild = Rebuild::new(&role::search::config(parts)?, &role::search::deps(parts)?)?;
     let done = rebuild.run().await?;
-    crate::print(&format!("{} files and {} courses are in the index, {} are not", done.files, done.courses, done.failed));
+    crate::print(&format!(
+        "{} files and {} courses are in the index, {} are not",
+        done.files, done.courses, done.failed
+    ));
     Ok(())
 }

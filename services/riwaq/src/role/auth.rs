@@ -16,11 +16,19 @@ const NAME: &str = "auth";
 /// How many mails `GET /dev/mail` shows.
 const SHOWN_MAILS: usize = 100;
 
-pub(crate) const ROLE: Role =
-    Role { name: NAME, asks: &["users"], tables: riwaq_auth::tables, groups, build };
+pub(crate) const ROLE: Role = Role {
+    name: NAME,
+    asks: &["users"],
+    tables: riwaq_auth::tables,
+    groups,
+    build,
+};
 
 fn groups() -> Vec<Group> {
-    vec![Group::new(riwaq_auth::MAIL_GROUP, [riwaq_auth::MAIL_REQUESTED])]
+    vec![Group::new(
+        riwaq_auth::MAIL_GROUP,
+        [riwaq_auth::MAIL_REQUESTED],
+    )]
 }
 
 fn build(parts: &Parts) -> Result<Service> {
@@ -61,7 +69,10 @@ fn clients(parts: &Parts) -> Result<Vec<ConfiguredClient>> {
     let public = &parts.config.public_url;
     clients.push(ConfiguredClient::Portal {
         client_id: parts.config.gateway.session.client_id.clone(),
-        secret: secrets.derive_text("client of the portal").expose().to_owned(),
+        secret: secrets
+            .derive_text("client of the portal")
+            .expose()
+            .to_owned(),
         redirect_uris: vec![format!("{public}{}", riwaq_gateway::CALLBACK)],
         post_logout_redirect_uris: vec![format!("{public}/")],
     });

@@ -19,7 +19,6 @@ fn build(parts: &Parts) -> Result<Service> {
     let deps = Deps {
         clock: parts.clock.clone(),
         store: parts.adapters.store(),
-        events: parts.adapters.events.clone(),
         search: parts.channel(NAME, "search"),
         identity: parts.identity.clone(),
         cursors: parts.cursors(NAME)?,

@@ -7,8 +7,13 @@ use riwaq_kit::{Service, TaskGroup};
 use crate::roles::Role;
 use crate::wiring::Parts;
 
-pub(crate) const ROLE: Role =
-    Role { name: NAME, asks: &["auth", "users"], tables: riwaq_courses::tables, groups: Vec::new, build };
+pub(crate) const ROLE: Role = Role {
+    name: NAME,
+    asks: &["auth", "users"],
+    tables: riwaq_courses::tables,
+    groups: Vec::new,
+    build,
+};
 
 fn build(parts: &Parts) -> Result<Service> {
     let deps = Deps {

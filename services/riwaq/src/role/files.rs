@@ -10,8 +10,13 @@ use crate::wiring::Parts;
 
 const NAME: &str = "files";
 
-pub(crate) const ROLE: Role =
-    Role { name: NAME, asks: &["auth", "users", "courses"], tables: riwaq_files::tables, groups: Vec::new, build };
+pub(crate) const ROLE: Role = Role {
+    name: NAME,
+    asks: &["auth", "users", "courses"],
+    tables: riwaq_files::tables,
+    groups: Vec::new,
+    build,
+};
 
 fn build(parts: &Parts) -> Result<Service> {
     let deps = Deps {

@@ -12,7 +12,7 @@ const NAME: &str = "gateway";
 
 pub(crate) const ROLE: Role = Role {
     name: NAME,
-    asks: &["auth", "users", "courses", "files", "search"],
+    asks: &["auth", "users", "courses", "files", "search", "chatbot"],
     tables: riwaq_gateway::tables,
     groups: Vec::new,
     build,
@@ -27,13 +27,21 @@ fn build(parts: &Parts) -> Result<Service> {
         clock: parts.clock.clone(),
         store: parts.adapters.store(),
         identity: parts.identity.clone(),
-        upstreams: parts.upstreams.iter().map(|(role, http)| (*role, http.clone())).collect(),
-        issuer_http: parts.upstreams.get("auth").cloned().context("auth has no address")?,
+        upstreams: parts
+            .upstreams
+            .iter()
+            .map(|(role, http)| (*role, http.clone()))
+            .collect(),
+        issuer_http: parts
+            .upstreams
+            .get("auth")
+            .cloned()
+            .context("auth has no address")?,
         issuer: parts.config.identity.issuer.clone(),
         public_url: Url::parse(&parts.config.public_url).context("public_url")?,
         session_secret: parts.secrets.derive("sessions of browsers").to_vec(),
         metrics_token: parts.config.server.metrics_token.clone(),
-        documents: parts.documents(),
+        documents: parts.documents()?,
         tasks: TaskGroup::new(),
     };
     Ok(service(config, deps)?)

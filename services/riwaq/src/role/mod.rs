@@ -1,7 +1,7 @@
 //! One short file a role: from the parts of the process to its service.
 
 pub(crate) mod auth;
-//CHAT pub(crate) mod chatbot;
+pub(crate) mod chatbot;
 pub(crate) mod courses;
 pub(crate) mod files;
 pub(crate) mod gateway;

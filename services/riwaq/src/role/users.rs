@@ -7,8 +7,13 @@ use riwaq_users::{Deps, NAME, service};
 use crate::roles::Role;
 use crate::wiring::Parts;
 
-pub(crate) const ROLE: Role =
-    Role { name: NAME, asks: &["auth"], tables: riwaq_users::tables, groups: riwaq_users::groups, build };
+pub(crate) const ROLE: Role = Role {
+    name: NAME,
+    asks: &["auth"],
+    tables: riwaq_users::tables,
+    groups: riwaq_users::groups,
+    build,
+};
 
 fn build(parts: &Parts) -> Result<Service> {
     let deps = Deps {

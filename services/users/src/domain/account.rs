@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 /// Whether an account can be signed in to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = AccountStatus)]
 pub(crate) enum Status {
     /// Made, not yet activated by its person.
     Pending,
