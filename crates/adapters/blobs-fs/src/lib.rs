@@ -11,6 +11,7 @@
 //! - Whatever a crash leaves half-done is recognised: a description without content is not a blob.
 #![warn(missing_docs)]
 
+mod appending;
 mod config;
 mod layout;
 mod stored;
@@ -29,9 +30,10 @@ use riwaq_blobs::{
 use riwaq_clock::SharedClock;
 use url::Url;
 
+use appending::Appending;
 pub use config::Config;
 use layout::{Layout, failed};
-use uploads::{Appending, Uploads};
+use uploads::Uploads;
 
 /// How much of a body is gathered before it is written, in bytes: one hand-over to a thread and one write for many small
 /// pieces.

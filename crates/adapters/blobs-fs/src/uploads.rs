@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -14,41 +13,42 @@ use riwaq_blobs::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::appending::Appending;
 use crate::layout::{Layout, create_new, failed, read_json, remove, sync_folder};
 use crate::stored;
 
 /// What is written down about an upload.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Meta {
+pub(crate) struct Meta {
     /// The key that the blob will have.
     key: BlobKey,
-    fence: Fence,
-    max_bytes: u64,
+    pub(crate) fence: Fence,
+    pub(crate) max_bytes: u64,
     created_at: DateTime<Utc>,
     expires_at: DateTime<Utc>,
 }
 
 /// An upload in memory. The map may forget it at any time that nobody writes.
 #[derive(Debug)]
-struct Entry {
-    meta: Meta,
+pub(crate) struct Entry {
+    pub(crate) meta: Meta,
     /// How many bytes of the part file count.
-    length: u64,
+    pub(crate) length: u64,
     /// How many of them were synced. After a sync that failed only these count: the system may have dropped the rest.
     durable: u64,
     /// The digest of those bytes so far; none after a restart.
-    hasher: Option<HasherDebug>,
+    pub(crate) hasher: Option<HasherDebug>,
     /// Whether an append of the present fence is running.
-    writing: bool,
+    pub(crate) writing: bool,
     /// The blob, once complete.
     completed: Option<BlobInfo>,
     /// Whether the map has dropped this entry: whoever waited for it looks again.
-    gone: bool,
+    pub(crate) gone: bool,
 }
 
 /// A hasher that can be printed.
 #[derive(Clone)]
-struct HasherDebug(Sha256Hasher);
+pub(crate) struct HasherDebug(pub(crate) Sha256Hasher);
 
 impl std::fmt::Debug for HasherDebug {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -56,9 +56,9 @@ impl std::fmt::Debug for HasherDebug {
     }
 }
 
-type Shared = Arc<Mutex<Entry>>;
+pub(crate) type Shared = Arc<Mutex<Entry>>;
 
-fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -183,12 +183,7 @@ impl Uploads {
             let file = File::options().write(true).open(&path);
             let file = file.map_err(|error| failed("open", &path, &error))?;
             entry.writing = true;
-            Ok(Appending {
-                shared: Arc::clone(shared),
-                id,
-                fence,
-                file,
-            })
+            Ok(Appending::new(Arc::clone(shared), id, fence, file))
         })
     }
 
@@ -350,7 +345,11 @@ impl Entry {
     }
 
     /// Counts what was synced; forgets what was not, so that the sender sends it again.
-    fn note_sync(&mut self, end: u64, synced: Result<(), BlobsError>) -> Result<(), BlobsError> {
+    pub(crate) fn note_sync(
+        &mut self,
+        end: u64,
+        synced: Result<(), BlobsError>,
+    ) -> Result<(), BlobsError> {
         if synced.is_ok() {
             self.durable = self.durable.max(end);
         } else {
@@ -406,66 +405,6 @@ fn publish(layout: &Layout, id: UploadId, info: &BlobInfo) -> Result<(), BlobsEr
 fn make_visible(layout: &Layout, key: &BlobKey) -> Result<(), BlobsError> {
     let synced = layout.create_leaf(key).and_then(|leaf| sync_folder(&leaf));
     synced.map_err(|error| failed("sync", &layout.leaf(key), &error))
-}
-
-/// An append that is running. Dropping it ends it.
-#[derive(Debug)]
-pub(crate) struct Appending {
-    shared: Shared,
-    id: UploadId,
-    fence: Fence,
-    file: File,
-}
-
-impl Appending {
-    /// Adds bytes, if this is still the writer.
-    pub(crate) fn write(&self, layout: &Layout, bytes: &[u8]) -> Result<(), BlobsError> {
-        let mut entry = self.entry()?;
-        let room = entry.meta.max_bytes - entry.length;
-        let fits = usize::try_from(room).map_or(bytes.len(), |room| bytes.len().min(room));
-        let fitting = &bytes[..fits];
-        let written = self.file.write_all_at(fitting, entry.length);
-        written.map_err(|error| failed("write", &layout.upload_part(&self.id), &error))?;
-        entry.length += fits as u64;
-        if let Some(HasherDebug(hasher)) = &mut entry.hasher {
-            hasher.update(fitting);
-        }
-        if fits < bytes.len() {
-            return Err(BlobsError::TooLarge {
-                max_bytes: entry.meta.max_bytes,
-            });
-        }
-        Ok(())
-    }
-
-    /// Makes all of it durable and gives the new end.
-    pub(crate) fn finish(&self, layout: &Layout) -> Result<u64, BlobsError> {
-        let end = self.entry()?.length;
-        // Without the lock: a disk that hangs must not keep anybody from taking the upload over.
-        let synced = self.file.sync_data();
-        let synced = synced.map_err(|e| failed("sync", &layout.upload_part(&self.id), &e));
-        self.entry()?.note_sync(end, synced)?;
-        Ok(end)
-    }
-
-    fn entry(&self) -> Result<MutexGuard<'_, Entry>, BlobsError> {
-        let entry = held(&self.shared);
-        if entry.gone {
-            return Err(BlobsError::UploadNotFound);
-        }
-        if entry.meta.fence != self.fence {
-            return Err(BlobsError::Fenced);
-        }
-        Ok(entry)
-    }
-}
-
-impl Drop for Appending {
-    fn drop(&mut self) {
-        if let Ok(mut entry) = self.entry() {
-            entry.writing = false;
-        }
-    }
 }
 
 /// Removes part files without a description (an upload that never began) and temporary files.

@@ -46,8 +46,8 @@ const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
         ("If-None-Match" = Option<String>, Header, description = "Only if it is not one of these"),
     ),
     responses(
-        (status = 200, description = "All of it", body = [u8], content_type = "application/octet-stream"),
-        (status = 206, description = "The range", body = [u8], content_type = "application/octet-stream"),
+        (status = 200, description = "All of it", body = [u8], content_type = "*/*"),
+        (status = 206, description = "The range", body = [u8], content_type = "*/*"),
         (status = 304, description = "It is the one that the caller has"),
         (status = 403, description = "The link has expired or was altered", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "The file was deleted", body = Problem, content_type = "application/problem+json"),

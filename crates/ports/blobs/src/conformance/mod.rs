@@ -3,7 +3,9 @@
 //! An adapter's test gives a [`Factory`] and calls [`assert_conforms`]. A case that fails names itself; none can be left out.
 
 mod deletion;
+mod ends;
 mod model;
+mod races;
 mod reads;
 mod uploads;
 
@@ -127,6 +129,8 @@ use {check, check_eq, check_err, list_cases};
 pub fn cases() -> Vec<Case> {
     [
         uploads::cases(),
+        races::cases(),
+        ends::cases(),
         reads::cases(),
         deletion::cases(),
         model::cases(),

@@ -1,20 +1,15 @@
-//! Staged uploads: offsets, fences, races, crashes, limits.
+//! Staged uploads by one writer: offsets, bodies, limits, digests.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
-use futures::channel::mpsc;
 
 use super::{
     MIB, Stage, Verdict, begun, body, check, check_eq, check_err, content, list_cases, new_upload,
     pattern, pieces, stored,
 };
-use crate::{
-    Blobs, BlobsError, ByteRange, ByteStream, Expected, Fence, NewUpload, Sha256, Sha256Hasher,
-    Upload, UploadId,
-};
+use crate::{BlobsError, ByteRange, Expected, Sha256, Sha256Hasher};
 
 list_cases![
     an_upload_in_parts_becomes_one_blob,
@@ -22,24 +17,11 @@ list_cases![
     pieces_of_any_size_arrive_in_order,
     a_large_blob_keeps_every_byte,
     an_append_elsewhere_than_at_the_end_is_refused,
-    a_claim_shuts_out_the_writer_before,
-    a_claim_stops_an_append_that_is_running,
-    of_appends_at_once_one_wins,
-    of_appends_at_once_on_two_handles_one_wins,
-    an_append_that_is_dropped_leaves_the_upload_usable,
     a_body_that_breaks_off_keeps_what_came,
     bytes_beyond_the_limit_are_refused,
-    a_crash_between_append_and_complete_loses_nothing,
-    a_crash_after_complete_loses_nothing,
     a_wrong_digest_or_size_makes_no_blob,
     completing_again_gives_the_same_blob,
     a_complete_upload_takes_no_more_bytes,
-    completions_at_once_make_one_blob,
-    an_aborted_upload_is_gone,
-    an_upload_expires,
-    an_upload_that_could_not_live_is_refused,
-    unknown_uploads_are_not_found,
-    a_hundred_uploads_at_once_do_not_mix,
 ];
 
 async fn an_upload_in_parts_becomes_one_blob(stage: &mut Stage) -> Verdict {
@@ -184,166 +166,6 @@ async fn an_append_elsewhere_than_at_the_end_is_refused(stage: &mut Stage) -> Ve
     Ok(())
 }
 
-async fn a_claim_shuts_out_the_writer_before(stage: &mut Stage) -> Verdict {
-    let blobs = stage.blobs();
-    let other = stage.fixture.second().await;
-    let first = begun(&*blobs).await?;
-    blobs
-        .append(&first.id, first.fence, 0, body(b"one "))
-        .await?;
-    let second = other.claim(&first.id).await?;
-    check!(second.fence > first.fence, "the fence did not rise");
-    check_eq!(second.offset, 4, "what the new writer finds");
-    let late = blobs.append(&first.id, first.fence, 4, body(b"bad")).await;
-    check_err!(late, BlobsError::Fenced, "append of the writer before");
-    let late = blobs
-        .complete(&first.id, first.fence, Expected::default())
-        .await;
-    check_err!(late, BlobsError::Fenced, "complete of the writer before");
-    let early = blobs
-        .append(&first.id, Fence(second.fence.0 + 1), 4, body(b"bad"))
-        .await;
-    check_err!(early, BlobsError::Fenced, "a fence that was never given");
-    other
-        .append(&first.id, second.fence, 4, body(b"two"))
-        .await?;
-    let info = other
-        .complete(&first.id, second.fence, Expected::default())
-        .await?;
-    check_eq!(
-        content(&*blobs, &info, ByteRange::Full).await?,
-        "one two",
-        "content"
-    );
-    Ok(())
-}
-
-/// A body that the test feeds by hand.
-fn fed() -> (
-    mpsc::UnboundedSender<Result<Bytes, BlobsError>>,
-    ByteStream<'static>,
-) {
-    let (sender, receiver) = mpsc::unbounded();
-    (sender, receiver.boxed())
-}
-
-async fn a_claim_stops_an_append_that_is_running(stage: &mut Stage) -> Verdict {
-    let blobs = stage.blobs();
-    let other = stage.fixture.second().await;
-    let first = begun(&*blobs).await?;
-    let (feed, half_open) = fed();
-    let _ = feed.unbounded_send(Ok(Bytes::from_static(b"first")));
-    let running = blobs.append(&first.id, first.fence, 0, half_open);
-    let taking_over = async {
-        // Once the append runs, another of the same fence is refused; only then is it half-open.
-        loop {
-            let probe = other
-                .append(&first.id, first.fence, u64::MAX, body(b""))
-                .await;
-            if matches!(probe, Err(BlobsError::Busy)) {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
-        let second = other.claim(&first.id).await?;
-        other
-            .append(&first.id, second.fence, second.offset, body(b"!second"))
-            .await?;
-        let _ = feed.unbounded_send(Ok(Bytes::from_static(b"never")));
-        drop(feed);
-        Ok::<Upload, BlobsError>(second)
-    };
-    let (late, second) = futures::join!(running, taking_over);
-    let second = second?;
-    check_err!(
-        late,
-        BlobsError::Fenced,
-        "the append of the half-open writer"
-    );
-    let info = other
-        .complete(&first.id, second.fence, Expected::default())
-        .await?;
-    let bytes = content(&*blobs, &info, ByteRange::Full).await?;
-    let kept = usize::try_from(second.offset).unwrap_or(usize::MAX);
-    check_eq!(bytes, [&b"first"[..kept], b"!second"].concat(), "content");
-    Ok(())
-}
-
-async fn race(one: Arc<dyn Blobs>, two: Arc<dyn Blobs>) -> Verdict {
-    for round in 0..20_u8 {
-        let upload = begun(&*one).await?;
-        let append = |n: u8| {
-            let blobs = if n.is_multiple_of(2) { &one } else { &two };
-            // A body that takes turns, so that the appends really overlap.
-            let slow = pieces(&[n; 40], 10).then(|piece| async {
-                tokio::task::yield_now().await;
-                piece
-            });
-            blobs.append(&upload.id, upload.fence, 0, slow.boxed())
-        };
-        let results = futures::future::join_all((0..6).map(append)).await;
-        let winners: Vec<u8> = (0..6)
-            .filter(|n| results[usize::from(*n)].is_ok())
-            .collect();
-        check_eq!(winners.len(), 1, "winners in round {round} of {results:?}");
-        for lost in results.iter().filter_map(|result| result.as_ref().err()) {
-            let expected = matches!(lost, BlobsError::Busy | BlobsError::OffsetMismatch { .. });
-            check!(expected, "a loser got {lost:?}");
-        }
-        let info = one
-            .complete(&upload.id, upload.fence, Expected::default())
-            .await?;
-        check_eq!(
-            content(&*two, &info, ByteRange::Full).await?,
-            vec![winners[0]; 40],
-            "content"
-        );
-    }
-    Ok(())
-}
-
-async fn of_appends_at_once_one_wins(stage: &mut Stage) -> Verdict {
-    race(stage.blobs(), stage.blobs()).await
-}
-
-async fn of_appends_at_once_on_two_handles_one_wins(stage: &mut Stage) -> Verdict {
-    race(stage.blobs(), stage.fixture.second().await).await
-}
-
-async fn an_append_that_is_dropped_leaves_the_upload_usable(stage: &mut Stage) -> Verdict {
-    let blobs = stage.blobs();
-    let upload = begun(&*blobs).await?;
-    let (feed, half_open) = fed();
-    let _ = feed.unbounded_send(Ok(Bytes::from_static(b"some")));
-    {
-        let mut running = blobs.append(&upload.id, upload.fence, 0, half_open);
-        for _ in 0..50 {
-            let polled = futures::poll!(running.as_mut());
-            check!(polled.is_pending(), "an append ended before its body");
-            tokio::task::yield_now().await;
-        }
-    }
-    let again = blobs.claim(&upload.id).await?;
-    check!(
-        again.offset == 0 || again.offset == 4,
-        "offset {}",
-        again.offset
-    );
-    let rest = &b"some more"[usize::try_from(again.offset).unwrap_or(0)..];
-    blobs
-        .append(&upload.id, again.fence, again.offset, body(rest))
-        .await?;
-    let info = blobs
-        .complete(&upload.id, again.fence, Expected::default())
-        .await?;
-    check_eq!(
-        content(&*blobs, &info, ByteRange::Full).await?,
-        "some more",
-        "content"
-    );
-    Ok(())
-}
-
 async fn a_body_that_breaks_off_keeps_what_came(stage: &mut Stage) -> Verdict {
     let blobs = stage.blobs();
     let upload = begun(&*blobs).await?;
@@ -402,73 +224,6 @@ async fn bytes_beyond_the_limit_are_refused(stage: &mut Stage) -> Verdict {
     check!(
         blobs.claim(&over.id).await?.offset <= 1_000,
         "more was kept than allowed"
-    );
-    Ok(())
-}
-
-async fn a_crash_between_append_and_complete_loses_nothing(stage: &mut Stage) -> Verdict {
-    let bytes = pattern(200_000, 5);
-    let upload = begun(&*stage.blobs()).await?;
-    let end = stage
-        .blobs()
-        .append(&upload.id, upload.fence, 0, body(&bytes[..150_000]))
-        .await?;
-    stage.fixture.reopen().await;
-    let blobs = stage.blobs();
-    let late = blobs.append(&upload.id, Fence(0), end, body(b"x")).await;
-    check_err!(late, BlobsError::Fenced, "a stale fence after a restart");
-    let again = blobs.claim(&upload.id).await?;
-    check!(again.fence > upload.fence, "the fence did not rise");
-    check_eq!(
-        (again.offset, again.max_bytes),
-        (end, upload.max_bytes),
-        "after the restart"
-    );
-    check_eq!(again.expires_at, upload.expires_at, "expiry");
-    blobs
-        .append(&upload.id, again.fence, end, body(&bytes[150_000..]))
-        .await?;
-    drop(blobs);
-    stage.fixture.reopen().await;
-    let blobs = stage.blobs();
-    // The fence outlives the restart: its holder may go on.
-    let info = blobs
-        .complete(&upload.id, again.fence, Expected::default())
-        .await?;
-    check_eq!(info.sha256, Sha256::of(&bytes), "digest");
-    check!(
-        content(&*blobs, &info, ByteRange::Full).await? == bytes,
-        "content"
-    );
-    Ok(())
-}
-
-async fn a_crash_after_complete_loses_nothing(stage: &mut Stage) -> Verdict {
-    let bytes = pattern(70_000, 6);
-    let upload = begun(&*stage.blobs()).await?;
-    stage
-        .blobs()
-        .append(&upload.id, upload.fence, 0, body(&bytes))
-        .await?;
-    let info = stage
-        .blobs()
-        .complete(&upload.id, upload.fence, Expected::default())
-        .await?;
-    stage.fixture.reopen().await;
-    let blobs = stage.blobs();
-    check_eq!(blobs.stat(&info.key).await?, info, "stat");
-    check!(
-        content(&*blobs, &info, ByteRange::Full).await? == bytes,
-        "content"
-    );
-    let again = blobs
-        .complete(&upload.id, upload.fence, Expected::default())
-        .await?;
-    check_eq!(again, info, "completing again");
-    check_eq!(
-        blobs.claim(&upload.id).await?.completed,
-        Some(info),
-        "claim"
     );
     Ok(())
 }
@@ -565,150 +320,5 @@ async fn a_complete_upload_takes_no_more_bytes(stage: &mut Stage) -> Verdict {
         "whole",
         "content"
     );
-    Ok(())
-}
-
-async fn completions_at_once_make_one_blob(stage: &mut Stage) -> Verdict {
-    let (blobs, other) = (stage.blobs(), stage.fixture.second().await);
-    let upload = begun(&*blobs).await?;
-    blobs
-        .append(&upload.id, upload.fence, 0, body(&pattern(100_000, 7)))
-        .await?;
-    let complete = |n: u8| {
-        let blobs = if n.is_multiple_of(2) { &blobs } else { &other };
-        blobs.complete(&upload.id, upload.fence, Expected::default())
-    };
-    let results = futures::future::join_all((0..8).map(complete)).await;
-    let stored = blobs.list(None, 10).await?;
-    check_eq!(stored.len(), 1, "blobs after {results:?}");
-    for result in results {
-        match result {
-            Ok(info) => check_eq!(info, stored[0], "what a completion gave"),
-            Err(error) => check!(error.is_retryable(), "a completion got {error:?}"),
-        }
-    }
-    Ok(())
-}
-
-async fn an_aborted_upload_is_gone(stage: &mut Stage) -> Verdict {
-    let blobs = stage.blobs();
-    let upload = begun(&*blobs).await?;
-    blobs
-        .append(&upload.id, upload.fence, 0, body(b"gone"))
-        .await?;
-    blobs.abort(&upload.id).await?;
-    blobs.abort(&upload.id).await?;
-    gone(&*blobs, &upload).await?;
-    drop(blobs);
-    stage.fixture.reopen().await;
-    gone(&*stage.blobs(), &upload).await
-}
-
-async fn gone(blobs: &dyn Blobs, upload: &Upload) -> Verdict {
-    check_err!(
-        blobs.claim(&upload.id).await,
-        BlobsError::UploadNotFound,
-        "claim"
-    );
-    let result = blobs.append(&upload.id, upload.fence, 4, body(b"x")).await;
-    check_err!(result, BlobsError::UploadNotFound, "append");
-    let result = blobs
-        .complete(&upload.id, upload.fence, Expected::default())
-        .await;
-    check_err!(result, BlobsError::UploadNotFound, "complete");
-    check_eq!(blobs.list(None, 10).await?, vec![], "blobs");
-    Ok(())
-}
-
-async fn an_upload_expires(stage: &mut Stage) -> Verdict {
-    let blobs = stage.blobs();
-    let (old, done) = (begun(&*blobs).await?, begun(&*blobs).await?);
-    blobs.append(&old.id, old.fence, 0, body(b"old")).await?;
-    let info = blobs
-        .complete(&done.id, done.fence, Expected::default())
-        .await?;
-    stage.clock.advance(Duration::from_secs(3_599));
-    let young = begun(&*blobs).await?;
-    check_eq!(blobs.expire_uploads().await?, 0, "a second too early");
-    check_eq!(blobs.claim(&old.id).await?.offset, 3, "a second too early");
-    stage.clock.advance(Duration::from_secs(1));
-    // Refused by the clock alone, before anybody tidies up.
-    check_err!(
-        blobs.claim(&old.id).await,
-        BlobsError::UploadNotFound,
-        "claim"
-    );
-    check_eq!(blobs.expire_uploads().await?, 1, "removed");
-    check_eq!(blobs.expire_uploads().await?, 0, "removed again");
-    check_err!(
-        blobs.claim(&done.id).await,
-        BlobsError::UploadNotFound,
-        "claim of a finished one"
-    );
-    blobs.claim(&young.id).await?;
-    check_eq!(
-        blobs.list(None, 10).await?,
-        vec![info],
-        "finished blobs stay"
-    );
-    drop(blobs);
-    stage.fixture.reopen().await;
-    let still = stage.blobs().claim(&old.id).await;
-    check_err!(still, BlobsError::UploadNotFound, "claim after a restart");
-    stage.blobs().claim(&young.id).await?;
-    Ok(())
-}
-
-async fn an_upload_that_could_not_live_is_refused(stage: &mut Stage) -> Verdict {
-    for expires_after in [Duration::ZERO, Duration::MAX] {
-        let result = stage
-            .blobs()
-            .begin(NewUpload {
-                max_bytes: 1,
-                expires_after,
-            })
-            .await;
-        check_err!(
-            result,
-            BlobsError::InvalidInput {
-                field: "expires_after",
-                ..
-            },
-            "{expires_after:?}"
-        );
-    }
-    Ok(())
-}
-
-async fn unknown_uploads_are_not_found(stage: &mut Stage) -> Verdict {
-    let blobs = stage.blobs();
-    let unknown = UploadId::random();
-    check_err!(
-        blobs.claim(&unknown).await,
-        BlobsError::UploadNotFound,
-        "claim"
-    );
-    let result = blobs.append(&unknown, Fence(1), 0, body(b"x")).await;
-    check_err!(result, BlobsError::UploadNotFound, "append");
-    let result = blobs
-        .complete(&unknown, Fence(1), Expected::default())
-        .await;
-    check_err!(result, BlobsError::UploadNotFound, "complete");
-    blobs.abort(&unknown).await?;
-    Ok(())
-}
-
-async fn a_hundred_uploads_at_once_do_not_mix(stage: &mut Stage) -> Verdict {
-    let (blobs, other) = (stage.blobs(), stage.fixture.second().await);
-    let one = |n: u32| {
-        let blobs = if n.is_multiple_of(2) { &blobs } else { &other };
-        async move { stored(&**blobs, &pattern(20_000 + n as usize, n)).await }
-    };
-    let results = futures::future::join_all((0..100).map(one)).await;
-    for (n, result) in (0..100).zip(results) {
-        let info = result?;
-        let bytes = content(&*blobs, &info, ByteRange::Full).await?;
-        check!(bytes == pattern(20_000 + n as usize, n), "upload {n}");
-    }
     Ok(())
 }
