@@ -69,7 +69,7 @@ impl Auth {
             forgot => format!("{}?lang={}", paths::FORGOT, locale.tag()),
             csrf => form.csrf,
             request => &request,
-            login => typed.as_ref().map(|typed| typed.login).or(hint),
+            login => typed.as_ref().map(|typed| typed.login).or(hint).unwrap_or_default(),
             error => typed.as_ref().map(|typed| self.texts.phrase(locale, typed.error)),
         };
         let source = csp_source(&asked.redirect_uri);

@@ -93,6 +93,7 @@ async fn every_page_has_a_strict_policy_and_nothing_inline() {
         ] {
             assert!(!page.body.contains(forbidden), "{address}: {forbidden}");
         }
+        assert!(!page.body.contains("None"), "{address}: {}", page.body);
         assert!(
             page.body.contains("name=\"viewport\"") && page.body.contains("<h1>"),
             "{address}"
@@ -114,6 +115,8 @@ async fn every_page_has_a_strict_policy_and_nothing_inline() {
 #[tokio::test]
 async fn a_refused_sign_in_keeps_the_name_and_does_not_tell_why() {
     let world = World::new().await;
+    let fresh = Tab::new(&world).get(&authorize(&[])).await;
+    assert_eq!(Form::on(&fresh.body).fields["login"], "");
     let mut pages = Vec::new();
     for (login, password) in [("zoe", "wrong wrong wrong"), ("nob", PASSWORD)] {
         let tab = Tab::new(&world);

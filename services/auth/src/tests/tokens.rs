@@ -4,7 +4,7 @@ use http::StatusCode;
 use riwaq_identity::EVENT_REVOKED;
 use serde_json::{Value, json};
 
-use super::world::{PASSWORD, PORTAL_SECRET, World, new_password, next};
+use super::world::{At, PASSWORD, PORTAL_SECRET, World, new_password, next};
 
 async fn signed_in(world: &World) -> (String, String) {
     pair(
@@ -310,26 +310,58 @@ async fn a_closed_or_removed_account_is_out_at_once() {
         .expect(StatusCode::UNAUTHORIZED);
 }
 
-/// The password changes while its check is under way: whatever the order, the old one signs nobody in for good.
+/// The password was right when it was looked at, and is another one a moment later.
 #[tokio::test]
 async fn a_password_that_is_changed_during_a_sign_in_does_not_sign_in() {
     let world = World::new().await;
     let zoe = world.zoe().await;
-    let change = world
-        .auth
-        .accounts
-        .update(zoe.id, new_password("another long password"));
-    let (login, changed) = futures::join!(world.login("zoe", PASSWORD), change);
-    changed.unwrap();
-    if login.status == StatusCode::OK {
-        let (access, token) = pair(&login.json());
-        assert!(!world.accepts(&access).await);
-        refresh(&world, &token)
-            .await
-            .expect(StatusCode::UNAUTHORIZED);
-    }
-    // Checked before the change, begun after it.
+    let pause = world.directory.pause(At::Verify);
+    let change = async {
+        pause.reached.notified().await;
+        let other = new_password("another long password");
+        world.auth.accounts.update(zoe.id, other).await.unwrap();
+        pause.go_on.notify_one();
+    };
+    let (login, ()) = futures::join!(world.login("zoe", PASSWORD), change);
+    login.expect(StatusCode::UNAUTHORIZED);
+    // Whoever was verified before the change, and begins only now.
     assert_eq!(world.auth.tokens.for_password(&zoe).await.unwrap(), None);
+}
+
+/// Wherever in a sign-in or a refresh the roles change, no token with the old ones stays good.
+#[tokio::test]
+async fn a_token_that_is_under_way_while_roles_change_is_refused() {
+    for refreshing in [true, false] {
+        let world = World::new().await;
+        let zoe = world.zoe().await.id;
+        let (_, token) = signed_in(&world).await;
+        let pause = world.directory.pause(At::Get);
+        let change = async {
+            pause.reached.notified().await;
+            world
+                .auth
+                .set_roles(zoe, ["teacher".to_owned()].into())
+                .await
+                .unwrap();
+            // Slower than any clock skew.
+            world.advance(2);
+            pause.go_on.notify_one();
+        };
+        let ask = async {
+            if refreshing {
+                refresh(&world, &token).await
+            } else {
+                world.login("zoe", PASSWORD).await
+            }
+        };
+        let (answer, ()) = futures::join!(ask, change);
+        if answer.status == StatusCode::OK {
+            let (access, _) = pair(&answer.json());
+            assert!(!world.accepts(&access).await, "refreshing: {refreshing}");
+        }
+        let (access, _) = signed_in(&world).await;
+        assert!(world.accepts(&access).await);
+    }
 }
 
 #[tokio::test]

@@ -31,6 +31,7 @@ use riwaq_kit::{HttpService, TaskGroup};
 use riwaq_mail::MemoryMail;
 use riwaq_records::{Memory, Store};
 use serde_json::Value;
+use tokio::sync::Notify;
 use tonic::service::Routes;
 use uuid::Uuid;
 
@@ -511,11 +512,54 @@ impl RoleSource for OwnIssuer {
 pub(super) struct CountingDirectory {
     inner: MemoryDirectory,
     pub(super) verifications: AtomicUsize,
+    /// The next question of this kind is answered with what was so before something else happened.
+    pub(super) pauses: Mutex<Option<Pause>>,
     /// Changes fail after they are made, as when an answer is lost.
     pub(super) lose_answers: AtomicUsize,
 }
 
+/// Which question is held up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum At {
+    Get,
+    Verify,
+}
+
+/// Holds one answer up.
+#[derive(Debug, Clone)]
+pub(super) struct Pause {
+    at: At,
+    pub(super) reached: Arc<Notify>,
+    pub(super) go_on: Arc<Notify>,
+}
+
 impl CountingDirectory {
+    /// Holds the next answer up until told to go on.
+    pub(super) fn pause(&self, at: At) -> Pause {
+        let pause = Pause {
+            at,
+            reached: Arc::default(),
+            go_on: Arc::default(),
+        };
+        *self.pauses.lock().unwrap() = Some(pause.clone());
+        pause
+    }
+
+    async fn held_up(&self, at: At) {
+        let pause = {
+            let mut pauses = self.pauses.lock().unwrap();
+            if pauses.as_ref().is_some_and(|pause| pause.at == at) {
+                pauses.take()
+            } else {
+                None
+            }
+        };
+        if let Some(pause) = pause {
+            pause.reached.notify_one();
+            pause.go_on.notified().await;
+        }
+    }
+
     pub(super) fn verifications(&self) -> usize {
         self.verifications.load(Ordering::SeqCst)
     }
@@ -545,7 +589,9 @@ impl Directory for CountingDirectory {
     }
 
     async fn get(&self, ids: &[Uuid]) -> Result<Vec<Account>, DirectoryError> {
-        self.inner.get(ids).await
+        let answer = self.inner.get(ids).await;
+        self.held_up(At::Get).await;
+        answer
     }
 
     async fn update(&self, id: Uuid, change: AccountChange) -> Result<Account, DirectoryError> {
@@ -570,7 +616,9 @@ impl Directory for CountingDirectory {
         self.verifications.fetch_add(1, Ordering::SeqCst);
         // Others get their turn in between, as with real hashing.
         tokio::task::yield_now().await;
-        self.inner.verify_password(login, password).await
+        let answer = self.inner.verify_password(login, password).await;
+        self.held_up(At::Verify).await;
+        answer
     }
 
     async fn list(&self, after: Option<&str>, limit: usize) -> Result<AccountPage, DirectoryError> {
