@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use riwaq_identity::Actor;
 use riwaq_kit::{Accept, ApiJson, ApiPath, ApiResult, Code, IdempotencyKey, Problem};
 use tokio::sync::mpsc;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Shared;
@@ -20,6 +21,16 @@ use crate::exchange::{Begun, NewQuestion, Told, begin};
 
 const EVENTS: &str = "text/event-stream";
 const JSON: &str = "application/json";
+
+/// One server-sent event of an answer, as the document describes it.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what the stream writes")]
+pub(crate) struct ServerSentEvent {
+    /// `token`, `citation`, `done` or `error`.
+    event: String,
+    /// A JSON document of the event's own form.
+    data: String,
+}
 
 /// Asks a question. The answer streams as server-sent events, or comes as one JSON document, by `Accept`.
 ///
@@ -34,7 +45,7 @@ const JSON: &str = "application/json";
     ),
     request_body = NewMessage,
     responses(
-        (status = 200, description = "The answer", content((Answer = "application/json"), (String = "text/event-stream"))),
+        (status = 200, description = "The answer", content((Answer = "application/json"), (ServerSentEvent = "text/event-stream"))),
         Problem,
     ),
     security(("bearer" = [])),
