@@ -100,7 +100,7 @@ async fn measure(engine: &str, records: Arc<dyn Records>) {
             state: "x".repeat(300),
         };
         async move {
-            store.insert_if_absent(&row, Uuid::new_v4()).await.unwrap();
+            let _ = store.insert_if_absent(&row, Uuid::new_v4()).await.unwrap();
         }
     })
     .await;

@@ -41,13 +41,18 @@ impl SystemClock {
     /// A system clock to share.
     #[must_use]
     pub fn shared() -> SharedClock {
-        Arc::new(Self { started: Instant::now() })
+        Arc::new(Self {
+            started: Instant::now(),
+        })
     }
 }
 
 #[async_trait]
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is where the ambient clock is read")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is where the ambient clock is read"
+    )]
     fn now(&self) -> DateTime<Utc> {
         Utc::now()
     }
@@ -72,7 +77,10 @@ impl ManualClock {
     /// A clock that stands at `start`.
     #[must_use]
     pub fn at(start: DateTime<Utc>) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::new((start, Duration::ZERO)), moved: Notify::new() })
+        Arc::new(Self {
+            state: Mutex::new((start, Duration::ZERO)),
+            moved: Notify::new(),
+        })
     }
 
     /// Moves wall and monotonic time forward and wakes sleepers.

@@ -77,7 +77,10 @@ async fn an_encrypted_document_is_called_encrypted() {
 async fn a_scan_has_no_text_layer() {
     let scan = pdf(&[vec![], vec![]]);
     let read = read(Format::Pdf, &scan).await;
-    assert_eq!((read.reason(), read.summary.pages), (Some(Reason::NoTextLayer), 2));
+    assert_eq!(
+        (read.reason(), read.summary.pages),
+        (Some(Reason::NoTextLayer), 2)
+    );
 }
 
 #[tokio::test]

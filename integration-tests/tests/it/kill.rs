@@ -158,7 +158,7 @@ async fn section(
     n: u64,
     acknowledged: &Mutex<Acknowledged>,
 ) -> Result<()> {
-    if n % 8 != 0 {
+    if !n.is_multiple_of(8) {
         return edit(teacher, course, n, acknowledged).await;
     }
     let path = format!("/api/courses/{course}/sections");

@@ -47,8 +47,8 @@ fn start(command: Command) -> Result<()> {
 
 async fn run(command: Command) -> Result<()> {
     match command {
-        Command::Dev(dev) => command::dev::run(dev).await,
-        Command::Serve(serve) => command::serve::run(serve).await,
+        Command::Dev(dev) => Box::pin(command::dev::run(dev)).await,
+        Command::Serve(serve) => Box::pin(command::serve::run(serve)).await,
         Command::Config(sources) => {
             let text = config::Config::load(&sources, &Listen::default())?.render()?;
             print(text.trim_end());

@@ -71,18 +71,24 @@ impl Factory for Fresh {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_queue_passes_the_suite() {
-    conformance::run("sqlite", &Fresh {
-        max_memory_events: 1024,
-    })
+    conformance::run(
+        "sqlite",
+        &Fresh {
+            max_memory_events: 1024,
+        },
+    )
     .await;
 }
 
 /// Almost everything waits on disk only: every refill path is taken.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_queue_passes_the_suite_with_little_memory() {
-    conformance::run("sqlite with little memory", &Fresh {
-        max_memory_events: 3,
-    })
+    conformance::run(
+        "sqlite with little memory",
+        &Fresh {
+            max_memory_events: 3,
+        },
+    )
     .await;
 }
 

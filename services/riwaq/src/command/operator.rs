@@ -11,8 +11,8 @@ use crate::roles::ROLES;
 
 /// The built program. Services answer each other; nobody else is listened to.
 pub(crate) struct Operator {
-    pub(crate) host: Host,
-    pub(crate) auth: Auth,
+    pub(crate) host: Box<Host>,
+    pub(crate) auth: Box<Auth>,
 }
 
 impl Operator {
@@ -24,15 +24,18 @@ impl Operator {
         let address = std::net::SocketAddr::new(config.listen, config.port);
         let config = config.bound(address)?;
         let here: Vec<_> = ROLES.iter().collect();
-        let mut host = Host::open(config, clock.clone(), &here)
+        let mut host = Box::pin(Host::open(config, clock.clone(), &here))
             .await
             .context("an operator's command opens the data itself; if `riwaq dev` runs on it, stop that first")?;
         host.migrate().await?;
         host.declare_groups().await?;
         let mut process = host::process(&host.parts.config, &clock, telemetry.metrics());
         let _gateway = host.build(&mut process)?;
-        let auth = role::auth::auth(&host.parts)?;
+        let auth = Box::new(role::auth::auth(&host.parts)?);
         auth.prepare().await.map_err(super::demo::problem)?;
-        Ok(Self { host, auth })
+        Ok(Self {
+            host: Box::new(host),
+            auth,
+        })
     }
 }

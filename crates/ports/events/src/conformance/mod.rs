@@ -146,7 +146,10 @@ pub async fn run_under_faults(adapter: &str, factory: &dyn Factory, seed: u64) {
             plan: FaultPlan::rough(seed),
         };
         (case.test)(&mut faulty).await;
-        println!("conformance: events/{adapter} under faults {seed}/{} ok", case.name);
+        println!(
+            "conformance: events/{adapter} under faults {seed}/{} ok",
+            case.name
+        );
     }
 }
 
