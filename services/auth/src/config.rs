@@ -119,6 +119,46 @@ impl Default for Lifetimes {
     }
 }
 
+impl Lifetimes {
+    fn check(&self) -> Result<(), ConfigError> {
+        check(
+            (30..=3600).contains(&self.access_token_seconds),
+            "lifetimes.access_token_seconds",
+            "from 30 to 3600",
+        )?;
+        check(
+            (5..=600).contains(&self.code_seconds),
+            "lifetimes.code_seconds",
+            "from 5 to 600",
+        )?;
+        check(
+            self.refresh_grace_seconds <= 60,
+            "lifetimes.refresh_grace_seconds",
+            "at most 60",
+        )?;
+        check(
+            self.refresh_idle_seconds > 0,
+            "lifetimes.refresh_idle_seconds",
+            "at least 1",
+        )?;
+        check(
+            self.session_seconds > 0,
+            "lifetimes.session_seconds",
+            "at least 1",
+        )
+    }
+}
+
+fn check(good: bool, field: &'static str, message: &str) -> Result<(), ConfigError> {
+    if good {
+        return Ok(());
+    }
+    Err(ConfigError {
+        field,
+        message: message.to_owned(),
+    })
+}
+
 pub(crate) fn seconds(seconds: u32) -> TimeDelta {
     TimeDelta::seconds(i64::from(seconds))
 }
@@ -130,62 +170,8 @@ impl Config {
     /// The first field that does not fit.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.check_public_url()?;
-        let check = |good: bool, field, message: &str| {
-            if good {
-                Ok(())
-            } else {
-                Err(ConfigError {
-                    field,
-                    message: message.to_owned(),
-                })
-            }
-        };
-        let lifetimes = &self.lifetimes;
-        check(
-            (30..=3600).contains(&lifetimes.access_token_seconds),
-            "lifetimes.access_token_seconds",
-            "from 30 to 3600",
-        )?;
-        check(
-            (5..=600).contains(&lifetimes.code_seconds),
-            "lifetimes.code_seconds",
-            "from 5 to 600",
-        )?;
-        check(
-            lifetimes.refresh_grace_seconds <= 60,
-            "lifetimes.refresh_grace_seconds",
-            "at most 60",
-        )?;
-        check(
-            lifetimes.refresh_idle_seconds > 0,
-            "lifetimes.refresh_idle_seconds",
-            "at least 1",
-        )?;
-        check(
-            lifetimes.session_seconds > 0,
-            "lifetimes.session_seconds",
-            "at least 1",
-        )?;
-        check(
-            u64::from(self.keys.publish_ahead_seconds) > 2 * u64::from(self.key_refresh_seconds),
-            "keys.publish_ahead_seconds",
-            "more than twice key_refresh_seconds, or replicas sign with keys that others do not publish",
-        )?;
-        check(
-            self.keys.rotate_every_seconds > self.keys.publish_ahead_seconds,
-            "keys.rotate_every_seconds",
-            "more than keys.publish_ahead_seconds",
-        )?;
-        check(
-            self.keys.keep_after_seconds > lifetimes.access_token_seconds,
-            "keys.keep_after_seconds",
-            "more than lifetimes.access_token_seconds",
-        )?;
-        check(
-            self.key_refresh_seconds > 0,
-            "key_refresh_seconds",
-            "at least 1",
-        )?;
+        self.lifetimes.check()?;
+        self.check_keys()?;
         check(self.sweep_seconds > 0, "sweep_seconds", "at least 1")?;
         check(
             self.clock_skew_milliseconds <= 4000,
@@ -196,6 +182,30 @@ impl Config {
             field: "registration_roles",
             message: error.to_string(),
         })
+    }
+
+    fn check_keys(&self) -> Result<(), ConfigError> {
+        let keys = &self.keys;
+        check(
+            self.key_refresh_seconds > 0,
+            "key_refresh_seconds",
+            "at least 1",
+        )?;
+        check(
+            u64::from(keys.publish_ahead_seconds) > 2 * u64::from(self.key_refresh_seconds),
+            "keys.publish_ahead_seconds",
+            "more than twice key_refresh_seconds, or replicas sign with keys that others do not publish",
+        )?;
+        check(
+            keys.rotate_every_seconds > keys.publish_ahead_seconds,
+            "keys.rotate_every_seconds",
+            "more than keys.publish_ahead_seconds",
+        )?;
+        check(
+            keys.keep_after_seconds > self.lifetimes.access_token_seconds,
+            "keys.keep_after_seconds",
+            "more than lifetimes.access_token_seconds",
+        )
     }
 
     fn check_public_url(&self) -> Result<(), ConfigError> {

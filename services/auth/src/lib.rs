@@ -26,7 +26,9 @@
 //! revocation is completed by whoever finds it.
 
 mod app;
+mod build;
 mod config;
+mod configured;
 mod domain;
 mod events;
 mod flows;
@@ -42,8 +44,9 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-pub use app::{Auth, BuildError, ConfiguredClient, Deps};
+pub use app::{Auth, BuildError, Deps};
 pub use config::{Config, ConfigError, Lifetimes};
+pub use configured::ConfiguredClient;
 pub use domain::attempts::SlowDown;
 pub use domain::client::Grant;
 pub use events::{ACCOUNT_CHANGED, MAIL_GROUP, MAIL_REQUESTED};

@@ -6,20 +6,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use riwaq_directory::{Account, LoginName, SharedDirectory};
-use riwaq_kit::ApiResult;
+use riwaq_kit::{ApiResult, Problem};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::stores::attempts::AttemptLog;
 
-/// Passwords for one account from one address that are checked at the same time. More at once is
-/// nobody typing: without this limit they would all pass before the first failure is counted.
-const AT_ONCE: u32 = 3;
+/// Passwords for one account from one address that are checked at the same time; others wait. Else
+/// any number of guesses would pass before the first failure is counted.
+const AT_ONCE: usize = 3;
+
+/// Those that are checked or wait, by account and address.
+type UnderWay = Arc<Mutex<HashMap<Bytes, Arc<Semaphore>>>>;
 
 /// Checks passwords.
 #[derive(Clone)]
 pub(crate) struct SignIn {
     directory: SharedDirectory,
     attempts: AttemptLog,
-    under_way: Arc<Mutex<HashMap<Bytes, u32>>>,
+    under_way: UnderWay,
 }
 
 impl SignIn {
@@ -42,8 +46,8 @@ impl SignIn {
         let key = self
             .attempts
             .key(&[&login_part(login), &address_part(address)]);
-        let turn = Turn::take(&self.under_way, &key);
-        let blocked = self.attempts.is_blocked(&key).await? || turn.is_none();
+        let _turn = Turn::take(&self.under_way, key.clone()).await?;
+        let blocked = self.attempts.is_blocked(&key).await?;
         let verified = self.directory.verify_password(login, password).await?;
         if blocked {
             // Not counted: who keeps trying while blocked must not keep a neighbour out for ever.
@@ -66,36 +70,45 @@ impl SignIn {
 
 /// A place among those that are checked at the same time.
 struct Turn {
-    under_way: Arc<Mutex<HashMap<Bytes, u32>>>,
+    permit: Option<OwnedSemaphorePermit>,
+    gate: Option<Arc<Semaphore>>,
+    under_way: UnderWay,
     key: Bytes,
 }
 
 impl Turn {
-    fn take(under_way: &Arc<Mutex<HashMap<Bytes, u32>>>, key: &Bytes) -> Option<Self> {
-        let mut counts = under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(key.clone()).or_default();
-        if *count >= AT_ONCE {
-            return None;
-        }
-        *count += 1;
-        Some(Self {
+    async fn take(under_way: &UnderWay, key: Bytes) -> ApiResult<Self> {
+        let gate = {
+            let mut gates = under_way.lock().unwrap_or_else(PoisonError::into_inner);
+            let new = || Arc::new(Semaphore::new(AT_ONCE));
+            Arc::clone(gates.entry(key.clone()).or_insert_with(new))
+        };
+        // Made before the wait, so that one who goes away while waiting leaves nothing behind.
+        let mut turn = Self {
+            permit: None,
+            gate: Some(Arc::clone(&gate)),
             under_way: Arc::clone(under_way),
-            key: key.clone(),
-        })
+            key,
+        };
+        turn.permit = Some(gate.acquire_owned().await.map_err(Problem::internal)?);
+        Ok(turn)
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut counts = self
+        self.permit = None;
+        self.gate = None;
+        let mut gates = self
             .under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.key) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.key);
-            }
+        // Whoever else waits or is being checked holds the gate, too; nobody gets it but under the lock.
+        if gates
+            .get(&self.key)
+            .is_some_and(|gate| Arc::strong_count(gate) == 1)
+        {
+            gates.remove(&self.key);
         }
     }
 }
@@ -133,17 +146,28 @@ mod tests {
         assert_ne!(part("192.0.2.1"), part("192.0.2.2"));
     }
 
-    #[test]
-    fn turns_are_given_back() {
-        let counts = Arc::default();
+    #[tokio::test]
+    async fn turns_are_waited_for_and_given_back() {
+        let gates = UnderWay::default();
         let key = Bytes::from_static(b"k");
-        let turns: Vec<_> = (0..AT_ONCE)
-            .map(|_| Turn::take(&counts, &key).unwrap())
-            .collect();
-        assert!(Turn::take(&counts, &key).is_none());
-        assert!(Turn::take(&counts, &Bytes::from_static(b"other")).is_some());
+        let mut turns = Vec::new();
+        for _ in 0..AT_ONCE {
+            turns.push(Turn::take(&gates, key.clone()).await.unwrap());
+        }
+        let mut waiting = Box::pin(Turn::take(&gates, key.clone()));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        drop(
+            Turn::take(&gates, Bytes::from_static(b"other"))
+                .await
+                .unwrap(),
+        );
+        turns.pop();
+        turns.push(waiting.await.unwrap());
+        // One who goes away while waiting.
+        let mut gone = Box::pin(Turn::take(&gates, key.clone()));
+        assert!(futures::poll!(&mut gone).is_pending());
+        drop(gone);
         drop(turns);
-        assert!(Turn::take(&counts, &key).is_some());
-        assert!(counts.lock().unwrap().is_empty());
+        assert!(gates.lock().unwrap().is_empty());
     }
 }

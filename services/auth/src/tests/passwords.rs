@@ -175,6 +175,17 @@ async fn attempts_while_blocked_do_not_lengthen_the_wait() {
 }
 
 #[tokio::test]
+async fn many_tabs_at_once_sign_in() {
+    let world = World::new().await;
+    let logins = (0..20).map(|_| world.login_from("198.51.100.1", "zoe", PASSWORD));
+    let answers = join_all(logins).await;
+    assert!(
+        answers.iter().all(|status| *status == StatusCode::OK),
+        "{answers:?}"
+    );
+}
+
+#[tokio::test]
 async fn many_guesses_at_once_are_not_all_looked_at() {
     let world = World::new().await;
     let guesses = (0..100).map(|n| {

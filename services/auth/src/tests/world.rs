@@ -36,8 +36,9 @@ use tonic::service::Routes;
 use uuid::Uuid;
 
 use super::people::FakeUsers;
-use crate::app::{Auth, ConfiguredClient, Deps};
+use crate::app::{Auth, Deps};
 use crate::config::Config;
+use crate::configured::ConfiguredClient;
 use crate::events::{MAIL_GROUP, MAIL_REQUESTED, MailHandler};
 use crate::http::dev_mail::DevMailbox;
 use crate::operators::EnsureAccount;
