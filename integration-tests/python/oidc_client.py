@@ -4,7 +4,6 @@ usage: oidc_client.py BASE LOGIN PASSWORD
 Exits with 0 when every step held; the last line says so.
 """
 
-import html.parser
 import sys
 import time
 import urllib.parse
@@ -15,28 +14,10 @@ from authlib.oidc.core import CodeIDToken
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
+from forms import sign_in
+
 base, login, password = sys.argv[1:4]
 REDIRECT = "http://127.0.0.1:43219/callback"
-
-
-class Form(html.parser.HTMLParser):
-    """The first form of a page: where it goes and what it holds."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.action, self.fields = None, {}
-        self.feed(page)
-
-    def handle_starttag(self, tag, attrs):
-        attrs = dict(attrs)
-        if tag == "form" and self.action is None:
-            self.action = attrs.get("action", "")
-        if tag == "input" and attrs.get("name"):
-            self.fields[attrs["name"]] = attrs.get("value", "")
-
-
-def field(form, *names):
-    return next(name for name in form.fields if name in names)
 
 
 metadata = requests.get(f"{base}/.well-known/openid-configuration", timeout=10).json()
@@ -59,12 +40,7 @@ address, state = client.create_authorization_url(
 browser = requests.Session()
 page = browser.get(address, timeout=10)
 assert page.status_code == 200, page.text
-form = Form(page.text)
-form.fields[field(form, "login", "username", "email", "identifier")] = login
-form.fields[field(form, "password")] = password
-answer = browser.post(
-    urllib.parse.urljoin(page.url, form.action), data=form.fields, allow_redirects=False, timeout=10
-)
+answer = sign_in(browser, page, login, password)
 while answer.is_redirect and not answer.headers["location"].startswith(REDIRECT):
     answer = browser.get(
         urllib.parse.urljoin(answer.url, answer.headers["location"]), allow_redirects=False, timeout=10
