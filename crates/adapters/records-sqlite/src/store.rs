@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::lock::ProcessLock;
-use crate::pool::{ReaderPool, STATEMENTS};
+use crate::pool::{ReaderPool, STATEMENTS, keep_plans};
 use crate::read::{self, Budget, Scanned};
 use crate::sql::Statements;
 use crate::writer::{Command, Writer};
@@ -139,6 +139,7 @@ fn connect(config: &SqliteConfig) -> rusqlite::Result<Connection> {
     // After a burst of writes the log shrinks again at the next checkpoint.
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    keep_plans(&connection)?;
     Ok(connection)
 }
 
