@@ -14,6 +14,7 @@
 mod accounts;
 mod claims;
 mod config;
+mod directory;
 mod hashing;
 mod login_key;
 mod rows;

@@ -118,7 +118,7 @@ async fn run<F: Future<Output = ()>>(
 
 #[tokio::test]
 async fn whatever_overtakes_what_a_listed_name_is_claimed_by_its_account() {
-    for seed in 0..1500 {
+    for seed in 0..600 {
         let rates = FaultRates {
             delay: 0.6,
             fail_before: 0.03,
@@ -147,7 +147,7 @@ async fn whatever_overtakes_what_a_listed_name_is_claimed_by_its_account() {
 
 #[tokio::test]
 async fn a_failed_change_never_gives_back_what_a_parallel_one_lists() {
-    for seed in 0..1500 {
+    for seed in 0..600 {
         let state = State::with_faults(
             FaultRates {
                 delay: 0.6,

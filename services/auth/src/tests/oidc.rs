@@ -7,12 +7,12 @@ use openidconnect::core::{
 use openidconnect::{AccessToken, AccessTokenHash, ClientId, IssuerUrl, Nonce};
 use serde_json::Value;
 
-use super::tab::{Form, Tab, VERIFIER, authorize, authorize_as, challenge, returned};
-use super::world::{Answer, ISSUER, PASSWORD, PORTAL_CALLBACK, PORTAL_SECRET, SIGNED_OUT, World};
+use super::tab::{Tab, VERIFIER, authorize, authorize_as, challenge, returned};
+use super::world::{Answer, ISSUER, PASSWORD, PORTAL_CALLBACK, PORTAL_SECRET, World};
 
-const PORTAL: (&str, &str) = ("riwaq-gateway", PORTAL_SECRET);
+pub(super) const PORTAL: (&str, &str) = ("riwaq-gateway", PORTAL_SECRET);
 
-async fn exchange(world: &World, code: &str, verifier: &str) -> Answer {
+pub(super) async fn exchange(world: &World, code: &str, verifier: &str) -> Answer {
     let fields = [
         ("grant_type", "authorization_code"),
         ("code", code),
@@ -23,7 +23,7 @@ async fn exchange(world: &World, code: &str, verifier: &str) -> Answer {
 }
 
 /// A code for Zoé.
-async fn code(tab: &Tab<'_>) -> String {
+pub(super) async fn code(tab: &Tab<'_>) -> String {
     let answer = tab
         .sign_in(&authorize(&[]), "zoe", PASSWORD)
         .await
@@ -39,7 +39,7 @@ async fn tokens(world: &World) -> Value {
         .json()
 }
 
-fn text<'a>(body: &'a Value, name: &str) -> &'a str {
+pub(super) fn text<'a>(body: &'a Value, name: &str) -> &'a str {
     body[name]
         .as_str()
         .unwrap_or_else(|| panic!("no {name}: {body}"))
@@ -371,182 +371,6 @@ async fn a_session_cookie_is_worth_nothing_when_altered() {
 }
 
 #[tokio::test]
-async fn clients_have_to_prove_who_they_are() {
-    let world = World::new().await;
-    let grant = [("grant_type", "client_credentials")];
-    for client in [
-        ("riwaq-gateway", "wrong"),
-        ("riwaq-users", PORTAL_SECRET),
-        ("nobody", "x"),
-        ("riwaq-cli", "x"),
-        ("riwaq-cli", ""),
-    ] {
-        let answer = world
-            .form_basic("/auth/token", client, &grant)
-            .await
-            .expect(StatusCode::UNAUTHORIZED);
-        assert_eq!(text(&answer.json(), "error"), "invalid_client");
-        assert!(answer.header(header::WWW_AUTHENTICATE).starts_with("Basic"));
-    }
-    let public = [
-        ("grant_type", "client_credentials"),
-        ("client_id", "riwaq-cli"),
-    ];
-    let answer = world
-        .form("/auth/token", &public)
-        .await
-        .expect(StatusCode::BAD_REQUEST);
-    assert_eq!(text(&answer.json(), "error"), "unauthorized_client");
-    let unproved = [
-        ("grant_type", "client_credentials"),
-        ("client_id", "riwaq-users"),
-    ];
-    world
-        .form("/auth/token", &unproved)
-        .await
-        .expect(StatusCode::UNAUTHORIZED);
-    let password = [
-        ("grant_type", "password"),
-        ("username", "zoe"),
-        ("password", PASSWORD),
-        ("client_id", "riwaq-cli"),
-    ];
-    let answer = world
-        .form("/auth/token", &password)
-        .await
-        .expect(StatusCode::BAD_REQUEST);
-    assert_eq!(text(&answer.json(), "error"), "unsupported_grant_type");
-    let json = world
-        .post_json(
-            "/auth/token",
-            &serde_json::json!({ "grant_type": "client_credentials" }),
-        )
-        .await;
-    assert_eq!(
-        text(&json.expect(StatusCode::BAD_REQUEST).json(), "error"),
-        "invalid_request"
-    );
-}
-
-#[tokio::test]
-async fn a_service_gets_a_token_of_its_own() {
-    let world = World::new().await;
-    let client = ("riwaq-users", super::world::USERS_SECRET);
-    let set = world
-        .form_basic(
-            "/auth/token",
-            client,
-            &[("grant_type", "client_credentials")],
-        )
-        .await;
-    let set = set.expect(StatusCode::OK).json();
-    assert!(set.get("refresh_token").is_none() && set.get("id_token").is_none());
-    let token = world
-        .identity
-        .verify(text(&set, "access_token"))
-        .await
-        .unwrap();
-    assert_eq!(
-        token.owner,
-        riwaq_identity::TokenOwner::Service("users".into())
-    );
-    assert_eq!(token.subject, riwaq_identity::service_id("riwaq-users"));
-    world
-        .get_as("/api/auth/me", text(&set, "access_token"))
-        .await
-        .expect(StatusCode::FORBIDDEN);
-    let posted = [
-        ("grant_type", "client_credentials"),
-        ("client_id", client.0),
-        ("client_secret", client.1),
-    ];
-    world
-        .form("/auth/token", &posted)
-        .await
-        .expect(StatusCode::OK);
-}
-
-#[tokio::test]
-async fn a_registered_client_works_and_its_secret_is_told_once() {
-    let world = World::new().await;
-    let new = crate::NewClient {
-        client_id: "library".into(),
-        name: "Library".into(),
-        confidential: true,
-        redirect_uris: vec!["https://library.example/cb".into()],
-        post_logout_redirect_uris: vec![],
-        grants: [
-            crate::Grant::AuthorizationCode,
-            crate::Grant::ClientCredentials,
-        ]
-        .into(),
-        roles: ["librarian".to_owned()].into(),
-    };
-    let created = world.auth.create_client(new.clone()).await.unwrap();
-    let secret = created.client_secret.unwrap();
-    let grant = [("grant_type", "client_credentials")];
-    let set = world
-        .form_basic("/auth/token", ("library", &secret), &grant)
-        .await
-        .expect(StatusCode::OK)
-        .json();
-    let token = world
-        .identity
-        .verify(text(&set, "access_token"))
-        .await
-        .unwrap();
-    assert_eq!(
-        token.owner,
-        riwaq_identity::TokenOwner::User,
-        "with roles, like a person"
-    );
-    assert_eq!(
-        world
-            .auth
-            .create_client(new.clone())
-            .await
-            .unwrap_err()
-            .code(),
-        riwaq_kit::Code::Conflict
-    );
-    for (change, field) in [
-        (
-            crate::NewClient {
-                client_id: "riwaq-evil".into(),
-                ..new.clone()
-            },
-            "client_id",
-        ),
-        (
-            crate::NewClient {
-                client_id: "a b".into(),
-                ..new.clone()
-            },
-            "client_id",
-        ),
-        (
-            crate::NewClient {
-                client_id: "x".into(),
-                redirect_uris: vec!["http://a.example".into()],
-                ..new.clone()
-            },
-            "redirect_uris",
-        ),
-        (
-            crate::NewClient {
-                client_id: "x".into(),
-                roles: ["service".to_owned()].into(),
-                ..new
-            },
-            "roles",
-        ),
-    ] {
-        let problem = world.auth.create_client(change).await.unwrap_err();
-        assert_eq!(problem.errors()[0].field, field);
-    }
-}
-
-#[tokio::test]
 async fn userinfo_tells_only_what_was_granted() {
     let world = World::new().await;
     let login = world.login("zoe", PASSWORD).await.json();
@@ -576,76 +400,4 @@ async fn userinfo_tells_only_what_was_granted() {
         .get("/auth/userinfo")
         .await
         .expect(StatusCode::UNAUTHORIZED);
-}
-
-#[tokio::test]
-async fn signing_out_with_the_id_token_ends_the_session_everywhere() {
-    let world = World::new().await;
-    let tab = Tab::new(&world);
-    let code = code(&tab).await;
-    let set = exchange(&world, &code, VERIFIER).await.json();
-    world.advance(3600);
-    let request = super::world::query(&[
-        ("id_token_hint", text(&set, "id_token")),
-        ("post_logout_redirect_uri", SIGNED_OUT),
-        ("state", "s"),
-    ]);
-    let answer = tab
-        .get(&format!("/auth/logout?{request}"))
-        .await
-        .expect(StatusCode::SEE_OTHER);
-    assert_eq!(
-        answer.header(header::LOCATION),
-        format!("{SIGNED_OUT}?state=s")
-    );
-    assert!(!tab.cookies.borrow().contains_key("__Host-riwaq_sso"));
-    let refresh = [
-        ("grant_type", "refresh_token"),
-        ("refresh_token", text(&set, "refresh_token")),
-    ];
-    world
-        .form_basic("/auth/token", PORTAL, &refresh)
-        .await
-        .expect(StatusCode::BAD_REQUEST);
-    tab.get(&authorize(&[])).await.expect(StatusCode::OK);
-}
-
-#[tokio::test]
-async fn signing_out_without_a_token_asks_first_and_never_redirects_elsewhere() {
-    let world = World::new().await;
-    let tab = Tab::new(&world);
-    code(&tab).await;
-    let evil = super::world::query(&[
-        ("post_logout_redirect_uri", "https://evil.example"),
-        ("client_id", "riwaq-gateway"),
-    ]);
-    let page = tab
-        .get(&format!("/auth/logout?{evil}"))
-        .await
-        .expect(StatusCode::OK);
-    assert!(
-        tab.cookies.borrow().contains_key("__Host-riwaq_sso"),
-        "nothing happened yet"
-    );
-    let form = Form::on(&page.body);
-    let forged = Form {
-        fields: [("csrf".into(), "x".into())].into(),
-        ..form.clone()
-    };
-    tab.submit(&forged).await.expect(StatusCode::BAD_REQUEST);
-    let done = tab.submit(&form).await.expect(StatusCode::OK);
-    assert!(done.headers.get(header::LOCATION).is_none());
-    tab.get(&authorize(&[])).await.expect(StatusCode::OK);
-    let hint = super::world::query(&[
-        ("id_token_hint", "e30.e30."),
-        ("post_logout_redirect_uri", SIGNED_OUT),
-    ]);
-    let answer = tab
-        .get(&format!("/auth/logout?{hint}"))
-        .await
-        .expect(StatusCode::OK);
-    assert!(
-        answer.headers.get(header::LOCATION).is_none(),
-        "a forged hint names no client"
-    );
 }

@@ -4,7 +4,8 @@ use http::StatusCode;
 use riwaq_identity::EVENT_REVOKED;
 use serde_json::{Value, json};
 
-use super::world::{At, PASSWORD, PORTAL_SECRET, World, new_password, next};
+use super::directory::At;
+use super::world::{PASSWORD, PORTAL_SECRET, World, new_password, next};
 
 async fn signed_in(world: &World) -> (String, String) {
     pair(

@@ -1,7 +1,6 @@
 //! The service with memory beneath and a clock that stands still.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -17,8 +16,7 @@ use riwaq_api::Channel;
 use riwaq_api::users::v1::users_server::UsersServer;
 use riwaq_clock::{ManualClock, SharedClock};
 use riwaq_directory::{
-    Account, AccountChange, AccountPage, AccountStatus, Capabilities, Directory, DirectoryError,
-    LoginName, MemoryDirectory, NewAccount, Password,
+    Account, AccountChange, AccountStatus, Directory, LoginName, NewAccount, Password,
 };
 use riwaq_events::worker::{WorkerOptions, work};
 use riwaq_events::{CloudEvent, Events, MemoryEvents, RetryPolicy, Subscription};
@@ -31,10 +29,10 @@ use riwaq_kit::{HttpService, TaskGroup};
 use riwaq_mail::MemoryMail;
 use riwaq_records::{Memory, Store};
 use serde_json::Value;
-use tokio::sync::Notify;
 use tonic::service::Routes;
 use uuid::Uuid;
 
+use super::directory::CountingDirectory;
 use super::people::FakeUsers;
 use crate::app::{Auth, Deps};
 use crate::config::Config;
@@ -505,125 +503,6 @@ impl RevocationSource for OwnIssuer {
 impl RoleSource for OwnIssuer {
     async fn list(&self) -> Result<Vec<(String, PermissionSet)>, RoleSourceError> {
         Ok(Vec::new())
-    }
-}
-
-/// Counts verifications: each costs one password hash in a real directory.
-#[derive(Debug, Default)]
-pub(super) struct CountingDirectory {
-    inner: MemoryDirectory,
-    pub(super) verifications: AtomicUsize,
-    /// The next question of this kind is answered with what was so before something else happened.
-    pub(super) pauses: Mutex<Option<Pause>>,
-    /// Changes fail after they are made, as when an answer is lost.
-    pub(super) lose_answers: AtomicUsize,
-}
-
-/// Which question is held up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum At {
-    Get,
-    Verify,
-}
-
-/// Holds one answer up.
-#[derive(Debug, Clone)]
-pub(super) struct Pause {
-    at: At,
-    pub(super) reached: Arc<Notify>,
-    pub(super) go_on: Arc<Notify>,
-}
-
-impl CountingDirectory {
-    /// Holds the next answer up until told to go on.
-    pub(super) fn pause(&self, at: At) -> Pause {
-        let pause = Pause {
-            at,
-            reached: Arc::default(),
-            go_on: Arc::default(),
-        };
-        *self.pauses.lock().unwrap() = Some(pause.clone());
-        pause
-    }
-
-    async fn held_up(&self, at: At) {
-        let pause = {
-            let mut pauses = self.pauses.lock().unwrap();
-            if pauses.as_ref().is_some_and(|pause| pause.at == at) {
-                pauses.take()
-            } else {
-                None
-            }
-        };
-        if let Some(pause) = pause {
-            pause.reached.notify_one();
-            pause.go_on.notified().await;
-        }
-    }
-
-    pub(super) fn verifications(&self) -> usize {
-        self.verifications.load(Ordering::SeqCst)
-    }
-
-    fn lose<T>(&self, answer: Result<T, DirectoryError>) -> Result<T, DirectoryError> {
-        let lose = self
-            .lose_answers
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
-                left.checked_sub(1)
-            });
-        if lose.is_ok() {
-            Err(DirectoryError::Unavailable("the answer was lost".into()))
-        } else {
-            answer
-        }
-    }
-}
-
-#[async_trait]
-impl Directory for CountingDirectory {
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-
-    async fn create(&self, account: NewAccount) -> Result<Account, DirectoryError> {
-        self.inner.create(account).await
-    }
-
-    async fn get(&self, ids: &[Uuid]) -> Result<Vec<Account>, DirectoryError> {
-        let answer = self.inner.get(ids).await;
-        self.held_up(At::Get).await;
-        answer
-    }
-
-    async fn update(&self, id: Uuid, change: AccountChange) -> Result<Account, DirectoryError> {
-        let answer = self.inner.update(id, change).await;
-        self.lose(answer)
-    }
-
-    async fn delete(&self, id: Uuid) -> Result<(), DirectoryError> {
-        let answer = self.inner.delete(id).await;
-        self.lose(answer)
-    }
-
-    async fn find_by_login(&self, login: &str) -> Result<Option<Account>, DirectoryError> {
-        self.inner.find_by_login(login).await
-    }
-
-    async fn verify_password(
-        &self,
-        login: &str,
-        password: &str,
-    ) -> Result<Option<Account>, DirectoryError> {
-        self.verifications.fetch_add(1, Ordering::SeqCst);
-        // Others get their turn in between, as with real hashing.
-        tokio::task::yield_now().await;
-        let answer = self.inner.verify_password(login, password).await;
-        self.held_up(At::Verify).await;
-        answer
-    }
-
-    async fn list(&self, after: Option<&str>, limit: usize) -> Result<AccountPage, DirectoryError> {
-        self.inner.list(after, limit).await
     }
 }
 

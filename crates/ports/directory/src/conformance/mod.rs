@@ -91,7 +91,7 @@ checks! {
     model::random_runs_agree_with_the_memory_version,
 }
 
-/// Runs every check and prints its name as it passes.
+/// Runs every check; prints `conformance: directory/ADAPTER/CHECK ok` as each passes.
 ///
 /// # Panics
 /// When a check fails.
