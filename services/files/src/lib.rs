@@ -92,6 +92,10 @@ pub fn service(config: Config, deps: Deps) -> Result<Service, BuildError> {
             let store = store.clone();
             async move { Ok(store.records().ping().await?) }
         })
+        .check("identity", move || {
+            let ready = identity.ready();
+            async move { Ok(ready?) }
+        })
         .check("blobs", move || {
             let app = ready.clone();
             async move { app.check_blobs().await }

@@ -11,6 +11,8 @@ mod host;
 mod role;
 mod roles;
 mod secrets;
+#[cfg(test)]
+mod tests;
 mod wiring;
 
 use std::process::ExitCode;
