@@ -1,5 +1,7 @@
 //! The route table: which service answers an address, and under which limits.
 
+use std::sync::LazyLock;
+
 /// What counts a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Counted {
@@ -249,31 +251,47 @@ pub(crate) const TABLE: &[Route] = &[
     },
 ];
 
+/// The table by specificity, with its paths taken apart.
+static BY_SPECIFICITY: LazyLock<Vec<(Vec<&str>, &Route)>> = LazyLock::new(|| {
+    let apart = |route: &'static Route| (segments(route.path).collect::<Vec<_>>(), route);
+    let mut table: Vec<_> = TABLE.iter().map(apart).collect();
+    let wildcards = |path: &[&str]| path.iter().filter(|segment| **segment == "*").count();
+    table.sort_by_key(|(path, _)| (std::cmp::Reverse(path.len()), wildcards(path)));
+    table
+});
+
+const ROOT: &Route = &Route { path: "/", ..PAGE };
+
+/// How many segments the longest path of the table has, at most.
+const DEPTH: usize = 6;
+
 /// The line of the table for `path`.
 pub(crate) fn find(path: &str) -> Option<&'static Route> {
     if path == "/" {
-        return Some(&Route { path: "/", ..PAGE });
+        return Some(ROOT);
     }
-    TABLE
+    let mut asked = [""; DEPTH];
+    let mut depth = 0;
+    for (place, segment) in asked.iter_mut().zip(segments(path)) {
+        *place = segment;
+        depth += 1;
+    }
+    let fits = |wanted: &[&str]| {
+        wanted.len() <= depth
+            && wanted
+                .iter()
+                .zip(&asked)
+                .all(|(wanted, asked)| wanted == asked || (*wanted == "*" && !asked.is_empty()))
+    };
+    BY_SPECIFICITY
         .iter()
-        .filter(|route| fits(route.path, path))
-        .max_by_key(|route| {
-            let wildcards = route.path.bytes().filter(|byte| *byte == b'*').count();
-            (route.path.split('/').count(), std::cmp::Reverse(wildcards))
-        })
+        .find(|(wanted, _)| fits(wanted))
+        .map(|(_, route)| *route)
 }
 
-fn fits(pattern: &str, path: &str) -> bool {
-    let mut segments = path.split('/');
-    pattern.split('/').all(|wanted| {
-        segments.next().is_some_and(|segment| {
-            if wanted == "*" {
-                !segment.is_empty()
-            } else {
-                wanted == segment
-            }
-        })
-    })
+/// What stands between the slashes; a path begins with one.
+fn segments(path: &str) -> impl Iterator<Item = &str> {
+    path.strip_prefix('/').unwrap_or(path).split('/')
 }
 
 #[cfg(test)]
@@ -324,6 +342,7 @@ mod tests {
         assert_eq!(paths.len(), TABLE.len());
         for route in TABLE {
             assert!(!route.role.is_empty(), "{}", route.path);
+            assert!(segments(route.path).count() <= DEPTH, "{}", route.path);
             assert!(
                 route.path.starts_with('/') && !route.path.ends_with('/'),
                 "{}",
