@@ -17,7 +17,8 @@ use crate::routes::OWN_ROLE;
 /// In Prometheus' text format, for people who may read the technical metrics.
 #[utoipa::path(
     get, path = "/api/metrics/", tag = "operation", operation_id = "read_metrics",
-    responses((status = 200, body = String, content_type = "text/plain"), Problem)
+    responses((status = 200, body = String, content_type = "text/plain"), Problem),
+    security(("bearer" = []))
 )]
 pub(crate) async fn whole(
     actor: Option<Actor>,
@@ -31,7 +32,8 @@ pub(crate) async fn whole(
 #[utoipa::path(
     get, path = "/api/metrics/{role}", tag = "operation", operation_id = "read_metrics_of_role",
     params(("role" = String, Path, description = "Such as `courses`")),
-    responses((status = 200, body = String, content_type = "text/plain"), Problem)
+    responses((status = 200, body = String, content_type = "text/plain"), Problem),
+    security(("bearer" = []))
 )]
 pub(crate) async fn of_role(
     State(gateway): State<Gateway>,

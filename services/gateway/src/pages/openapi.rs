@@ -8,6 +8,7 @@ use ring::digest::{SHA256, digest};
 use riwaq_kit::{ETag, IfNoneMatch};
 use url::Url;
 use utoipa::OpenApi as _;
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, Http, HttpAuthScheme, OpenIdConnect, SecurityRequirement, SecurityScheme,
 };
@@ -65,7 +66,10 @@ pub(crate) fn merged(documents: Vec<OpenApi>, public_url: &Url, issuer: &str) ->
         .security_scheme("bearer", SecurityScheme::Http(bearer))
         .security_scheme(
             "session",
-            SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(cookie))),
+            SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description(
+                cookie,
+                "Browsers only. Changes need the session's `csrf_token` as `X-CSRF-Token`.",
+            ))),
         )
         .security_scheme(
             "openid",
@@ -73,9 +77,30 @@ pub(crate) fn merged(documents: Vec<OpenApi>, public_url: &Url, issuer: &str) ->
         )
         .build();
     whole.components = Some(components);
-    let by = |name: &str| SecurityRequirement::new(name, Vec::<String>::new());
-    whole.security = Some(vec![by("bearer"), by("session")]);
+    for item in whole.paths.paths.values_mut() {
+        let operations = [
+            &mut item.get,
+            &mut item.put,
+            &mut item.post,
+            &mut item.delete,
+            &mut item.patch,
+            &mut item.head,
+        ];
+        operations.into_iter().flatten().for_each(offer_session);
+    }
     whole
+}
+
+/// Whatever takes a token takes a session's cookie as well: the gateway makes a token of it.
+fn offer_session(operation: &mut Operation) {
+    let by = |name: &str| SecurityRequirement::new(name, Vec::<String>::new());
+    if let Some(security) = operation
+        .security
+        .as_mut()
+        .filter(|security| security.contains(&by("bearer")))
+    {
+        security.push(by("session"));
+    }
 }
 
 /// The document as it is sent: written once.
@@ -117,7 +142,9 @@ mod tests {
     #[openapi(paths(things), tags((name = "things")))]
     struct Other;
 
-    #[utoipa::path(get, path = "/api/things", tag = "things", responses((status = 200), riwaq_kit::Problem))]
+    #[utoipa::path(
+        get, path = "/api/things", tag = "things", responses((status = 200), riwaq_kit::Problem), security(("bearer" = []))
+    )]
     #[allow(dead_code, reason = "only its document is of interest")]
     async fn things() {}
 
@@ -141,6 +168,12 @@ mod tests {
                 ["schema"]["$ref"],
             "#/components/schemas/Problem"
         );
+        let security = |path: &str| json["paths"][path]["get"]["security"].clone();
+        assert_eq!(
+            security("/api/things"),
+            serde_json::json!([{ "bearer": [] }, { "session": [] }])
+        );
+        assert_eq!(security("/api/auth/config"), serde_json::json!([{}]));
         for schema in ["Problem", "FieldError", "Code"] {
             assert!(
                 json["components"]["schemas"][schema].is_object(),

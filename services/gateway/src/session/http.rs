@@ -43,7 +43,7 @@ pub(crate) struct SessionBody {
 /// Where to sign in
 #[utoipa::path(
     get, path = "/api/auth/config", tag = "session", operation_id = "read_auth_config",
-    responses((status = 200, body = AuthConfig), Problem)
+    responses((status = 200, body = AuthConfig), Problem), security(())
 )]
 pub(crate) async fn config(State(gateway): State<Gateway>) -> ApiJson<AuthConfig> {
     let issuer = gateway.sessions.issuer().name().to_owned();

@@ -47,7 +47,8 @@ struct SignIn {
 #[utoipa::path(
     get, path = "/api/auth/session/login", tag = "session", operation_id = "begin_session",
     params(("return_to" = Option<String>, Query, description = "A path of this site, such as `/courses?scope=mine`; `/` when absent")),
-    responses((status = 303, description = "To the issuer's sign-in page"), Problem)
+    responses((status = 303, description = "To the issuer's sign-in page"), Problem),
+    security(())
 )]
 pub(crate) async fn login(
     State(gateway): State<Gateway>,
@@ -81,7 +82,8 @@ pub(crate) async fn login(
 #[utoipa::path(
     get, path = "/api/auth/session/callback", tag = "session", operation_id = "finish_session",
     params(("code" = Option<String>, Query), ("state" = Option<String>, Query), ("error" = Option<String>, Query)),
-    responses((status = 303, description = "Signed in; to `return_to`"), Problem)
+    responses((status = 303, description = "Signed in; to `return_to`"), Problem),
+    security(())
 )]
 pub(crate) async fn callback(
     State(gateway): State<Gateway>,
