@@ -59,6 +59,12 @@ pub use secrets::{MIN_SECRET_BYTES, MasterSecret, SecretTooShort};
 pub use stores::clients::{CreatedClient, NewClient};
 pub use text::Locale;
 
+/// The OpenAPI document of its routes, which needs no running service.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    http::openapi()
+}
+
 /// The service as the kit runs it.
 ///
 /// # Errors

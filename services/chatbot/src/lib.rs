@@ -66,6 +66,12 @@ pub enum ChatbotError {
     },
 }
 
+/// The OpenAPI document of its routes, which needs no running service.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    http::openapi()
+}
+
 /// The service, not yet running.
 ///
 /// # Errors

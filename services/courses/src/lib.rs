@@ -70,6 +70,12 @@ pub enum CoursesError {
     Aggregates(#[from] riwaq_aggregates::Error),
 }
 
+/// The OpenAPI document of its routes, which needs no running service.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    http::openapi()
+}
+
 /// The service, not yet running.
 ///
 /// # Errors

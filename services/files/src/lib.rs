@@ -71,6 +71,12 @@ pub enum BuildError {
     Aggregates(#[from] riwaq_aggregates::Error),
 }
 
+/// The OpenAPI document of its routes, which needs no running service.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    http::openapi()
+}
+
 /// Builds the service: REST under `/api/courses/{id}/files` and `/api/files`, gRPC `riwaq.files.v1.Files`.
 ///
 /// # Errors

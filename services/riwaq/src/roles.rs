@@ -5,6 +5,7 @@ use riwaq_aggregates::records::TableSchema;
 use riwaq_events::Group;
 use riwaq_kit::Service;
 use riwaq_records::MigrationPlan;
+use utoipa::openapi::OpenApi;
 
 use crate::role;
 use crate::wiring::Parts;
@@ -19,6 +20,8 @@ pub(crate) struct Role {
     pub(crate) tables: fn() -> Vec<&'static TableSchema>,
     /// The groups that it consumes in; they are declared before anything is published.
     pub(crate) groups: fn() -> Vec<Group>,
+    /// The OpenAPI document of its REST routes.
+    pub(crate) document: fn() -> OpenApi,
     /// Builds its service.
     pub(crate) build: fn(&Parts) -> Result<Service>,
 }
@@ -59,6 +62,14 @@ pub(crate) fn migration_plan() -> Result<MigrationPlan> {
     Ok(MigrationPlan::new(shared.chain(own))?)
 }
 
+/// The documents of all roles but the gateway, which merges them, wherever they run.
+pub(crate) fn documents() -> Vec<OpenApi> {
+    let others = ROLES
+        .iter()
+        .filter(|role| role.name != role::gateway::ROLE.name);
+    others.map(|role| (role.document)()).collect()
+}
+
 /// Every group of every role.
 pub(crate) fn groups() -> Vec<Group> {
     ROLES.iter().flat_map(|role| (role.groups)()).collect()
@@ -66,6 +77,8 @@ pub(crate) fn groups() -> Vec<Group> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
@@ -76,6 +89,20 @@ mod tests {
                 assert_ne!(*asked, role.name);
             }
         }
+    }
+
+    #[test]
+    fn no_two_documents_call_different_things_by_one_name() {
+        let mut schemas = BTreeMap::new();
+        let documents: Vec<OpenApi> = ROLES.iter().map(|role| (role.document)()).collect();
+        let components = documents
+            .iter()
+            .filter_map(|document| document.components.as_ref());
+        for (name, schema) in components.flat_map(|components| &components.schemas) {
+            let first = *schemas.entry(name).or_insert(schema);
+            assert!(first == schema, "{name}");
+        }
+        assert!(schemas.len() > 20);
     }
 
     #[test]

@@ -18,7 +18,6 @@ use riwaq_kit::{HttpService, Service, TaskGroup, context};
 use tonic::service::Routes;
 use tower::service_fn;
 use url::Url;
-use utoipa::openapi::OpenApi;
 
 use crate::adapters::Adapters;
 use crate::config::Config;
@@ -39,7 +38,6 @@ pub(crate) struct Parts {
     pub(crate) upstreams: BTreeMap<&'static str, HttpService>,
     channels: BTreeMap<&'static str, Channel>,
     tokens: Tokens,
-    documents: Mutex<Vec<OpenApi>>,
 }
 
 /// What stays to be filled in once the services of this process are built.
@@ -92,7 +90,6 @@ impl Parts {
             upstreams,
             channels,
             tokens,
-            documents: Mutex::default(),
         };
         Ok((parts, loose))
     }
@@ -104,26 +101,6 @@ impl Parts {
             // A role's `asks` names whom it calls; a test holds the table to it.
             None => Channel::deferred().0,
         }
-    }
-
-    /// The OpenAPI documents of the services that were bound so far.
-    pub(crate) fn documents(&self) -> Result<Vec<OpenApi>> {
-        let documents = self
-            .documents
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let mut schemas = BTreeMap::new();
-        for (name, schema) in documents
-            .iter()
-            .filter_map(|document| document.components.as_ref())
-            .flat_map(|all| &all.schemas)
-        {
-            if *schemas.entry(name).or_insert(schema) != schema {
-                bail!("two services call different things {name} in their OpenAPI documents");
-            }
-        }
-        Ok(documents)
     }
 
     /// Signs the cursors of a role's lists.
@@ -148,7 +125,7 @@ impl Parts {
 }
 
 impl Loose {
-    /// Binds a service of this process to the channel that stands for it, and notes its document.
+    /// Binds a service of this process to the channel that stands for it.
     pub(crate) fn begin(&mut self, service: &Service, parts: &Parts) -> &'static str {
         if let (Some(binder), Some(routes)) =
             (self.binders.remove(service.name()), service.grpc_routes())
@@ -160,11 +137,6 @@ impl Loose {
             let channel = Channel::local_with(routes, options(service.name(), &parts.clock));
             self.bound.push(binder.bind(&channel));
         }
-        let mut documents = parts
-            .documents
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        documents.push(service.openapi().clone());
         service.name()
     }
 

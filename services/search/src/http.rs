@@ -32,10 +32,16 @@ pub(crate) struct State {
 
 /// The routes and their document.
 pub(crate) fn router(state: State) -> (Router, OpenApi) {
-    OpenApiRouter::new()
-        .routes(routes!(search))
-        .with_state(state)
-        .split_for_parts()
+    routes().with_state(state).split_for_parts()
+}
+
+/// The document alone.
+pub(crate) fn openapi() -> OpenApi {
+    routes().into_openapi()
+}
+
+fn routes() -> OpenApiRouter<State> {
+    OpenApiRouter::new().routes(routes!(search))
 }
 
 /// Which hits are looked for.

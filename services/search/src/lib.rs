@@ -101,6 +101,12 @@ impl Parts {
     }
 }
 
+/// The OpenAPI document of its routes, which needs no running service.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    http::openapi()
+}
+
 /// Builds the service.
 ///
 /// # Errors

@@ -34,6 +34,12 @@ pub fn tables() -> Vec<&'static TableSchema> {
     records::tables()
 }
 
+/// The OpenAPI document of its routes, which needs no running service.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    http::openapi()
+}
+
 /// The service, ready to be hosted.
 ///
 /// # Errors

@@ -24,6 +24,11 @@ use crate::app::Auth;
 /// Forms and JSON of this service are small, in bytes.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 
+/// The document alone.
+pub(crate) fn openapi() -> OpenApi {
+    api::open().merge(api::verified()).into_openapi()
+}
+
 /// Everything, with the document of the part that is the public API.
 pub(crate) fn router(auth: &Auth) -> (Router, OpenApi) {
     let identity = auth.identity.layer();

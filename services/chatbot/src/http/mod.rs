@@ -23,7 +23,17 @@ type Shared = axum::extract::State<Arc<App>>;
 
 /// The routes, with identity in front of them, and their document.
 pub(crate) fn router(app: Arc<App>, identity: &Identity) -> (Router, OpenApi) {
-    let (router, document) = OpenApiRouter::new()
+    let (router, document) = routes().with_state(app).split_for_parts();
+    (router.layer(identity.layer()), document)
+}
+
+/// The document alone.
+pub(crate) fn openapi() -> OpenApi {
+    routes().into_openapi()
+}
+
+fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
         .routes(routes!(conversations::list, conversations::create))
         .routes(routes!(
             conversations::read,
@@ -31,7 +41,4 @@ pub(crate) fn router(app: Arc<App>, identity: &Identity) -> (Router, OpenApi) {
             conversations::delete
         ))
         .routes(routes!(messages::post))
-        .with_state(app)
-        .split_for_parts();
-    (router.layer(identity.layer()), document)
 }

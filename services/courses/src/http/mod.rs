@@ -35,7 +35,17 @@ struct Shapes;
 
 /// The routes, with identity in front of them, and their document.
 pub(crate) fn router(app: Arc<App>, identity: &Identity) -> (Router, Document) {
-    let (router, document) = OpenApiRouter::with_openapi(Shapes::openapi())
+    let (router, document) = routes().with_state(app).split_for_parts();
+    (router.layer(identity.layer()), document)
+}
+
+/// The document alone.
+pub(crate) fn openapi() -> Document {
+    routes().into_openapi()
+}
+
+fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(Shapes::openapi())
         .routes(routes!(courses::list, courses::create))
         .routes(routes!(
             courses::read,
@@ -51,9 +61,6 @@ pub(crate) fn router(app: Arc<App>, identity: &Identity) -> (Router, Document) {
         .routes(routes!(enrolments::read, enrolments::delete))
         .routes(routes!(versions::list))
         .routes(routes!(versions::read))
-        .with_state(app)
-        .split_for_parts();
-    (router.layer(identity.layer()), document)
 }
 
 fn viewer(actor: &Actor) -> Viewer {

@@ -21,6 +21,7 @@ pub(crate) const ROLE: Role = Role {
     asks: &["users"],
     tables: riwaq_auth::tables,
     groups,
+    document: riwaq_auth::openapi,
     build,
 };
 

@@ -12,6 +12,7 @@ pub(crate) const ROLE: Role = Role {
     asks: &["auth", "users", "search"],
     tables: riwaq_chatbot::tables,
     groups: Vec::new,
+    document: riwaq_chatbot::openapi,
     build,
 };
 

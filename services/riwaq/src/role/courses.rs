@@ -12,6 +12,7 @@ pub(crate) const ROLE: Role = Role {
     asks: &["auth", "users"],
     tables: riwaq_courses::tables,
     groups: Vec::new,
+    document: riwaq_courses::openapi,
     build,
 };
 

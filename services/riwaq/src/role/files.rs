@@ -15,6 +15,7 @@ pub(crate) const ROLE: Role = Role {
     asks: &["auth", "users", "courses"],
     tables: riwaq_files::tables,
     groups: Vec::new,
+    document: riwaq_files::openapi,
     build,
 };
 

@@ -15,6 +15,7 @@ pub(crate) const ROLE: Role = Role {
     asks: &["auth", "users", "courses", "files", "search", "chatbot"],
     tables: riwaq_gateway::tables,
     groups: Vec::new,
+    document: riwaq_gateway::openapi,
     build,
 };
 
@@ -41,7 +42,7 @@ fn build(parts: &Parts) -> Result<Service> {
         public_url: Url::parse(&parts.config.public_url).context("public_url")?,
         session_secret: parts.secrets.derive("sessions of browsers").to_vec(),
         metrics_token: parts.config.server.metrics_token.clone(),
-        documents: parts.documents()?,
+        documents: crate::roles::documents(),
         tasks: TaskGroup::new(),
     };
     Ok(service(config, deps)?)

@@ -12,6 +12,7 @@ pub(crate) const ROLE: Role = Role {
     asks: &["auth", "users", "courses", "files"],
     tables: Vec::new,
     groups: riwaq_search::groups,
+    document: riwaq_search::openapi,
     build,
 };
 

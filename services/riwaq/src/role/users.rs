@@ -12,6 +12,7 @@ pub(crate) const ROLE: Role = Role {
     asks: &["auth"],
     tables: riwaq_users::tables,
     groups: riwaq_users::groups,
+    document: riwaq_users::openapi,
     build,
 };
 

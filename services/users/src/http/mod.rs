@@ -45,6 +45,15 @@ impl utoipa::Modify for Bearer {
 
 /// The routes and their document.
 pub(crate) fn routes(app: &Arc<App>) -> (Router, OpenApi) {
+    documented().with_state(Arc::clone(app)).split_for_parts()
+}
+
+/// The document alone.
+pub(crate) fn openapi() -> OpenApi {
+    documented().into_openapi()
+}
+
+fn documented() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(profiles::get_me, profiles::patch_me))
         .routes(routes!(profiles::get_profile))
@@ -63,6 +72,4 @@ pub(crate) fn routes(app: &Arc<App>) -> (Router, OpenApi) {
         ))
         .routes(routes!(activity::list_audit))
         .routes(routes!(activity::get_stats))
-        .with_state(Arc::clone(app))
-        .split_for_parts()
 }
