@@ -8,7 +8,10 @@ const REQUIRED: &[(&str, &[&str])] = &[
     ("records", &["memory", "sqlite", "cassandra"]),
     ("events", &["memory", "sqlite"]),
     ("blobs", &["memory", "folder"]),
-    ("directory", &["memory", "local over memory"]),
+    (
+        "directory",
+        &["memory", "local over memory", "local over sqlite"],
+    ),
     ("index", &["memory", "tantivy"]),
     ("mail", &["memory", "folder", "smtp"]),
     ("llm", &["scripted"]),
