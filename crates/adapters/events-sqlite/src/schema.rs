@@ -1,5 +1,6 @@
 //! The tables, by number. A published step is never changed.
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Transaction};
 
 /// The number that this program writes.
@@ -62,5 +63,7 @@ pub(crate) fn configure(connection: &Connection) -> rusqlite::Result<()> {
          PRAGMA temp_store = MEMORY;",
     )?;
     connection.set_prepared_statement_cache_capacity(64);
+    // Otherwise a statement is planned anew for every value that is bound to its limit.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(())
 }

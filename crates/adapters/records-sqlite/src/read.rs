@@ -71,6 +71,7 @@ pub(crate) fn get(
 /// A scan of a partition.
 pub(crate) fn scan(
     connection: &Connection,
+    sql: &TableSql,
     scan: &Scan,
     budget: Budget,
 ) -> Result<Scanned, RecordsError> {
@@ -95,7 +96,7 @@ pub(crate) fn scan(
         let limit = scan.limit - scanned.rows.len();
         if !read_range(
             connection,
-            scan.schema,
+            (scan.schema, sql),
             &range,
             backward,
             limit,
@@ -116,6 +117,7 @@ pub(crate) fn scan(
 pub(crate) fn scan_table(
     connection: &Connection,
     schema: &'static TableSchema,
+    sql: &TableSql,
     after: Option<&Key>,
     limit: usize,
 ) -> Result<TablePage, RecordsError> {
@@ -126,7 +128,7 @@ pub(crate) fn scan_table(
         let (mut budget, left) = (Budget::NONE, wanted - rows.len());
         read_range(
             connection,
-            schema,
+            (schema, sql),
             &range,
             false,
             left,
@@ -181,7 +183,7 @@ fn table_ranges(schema: &TableSchema, after: Option<&Key>) -> Vec<Range> {
 /// Reads a range into `rows`; false if the budget ended first.
 fn read_range(
     connection: &Connection,
-    schema: &'static TableSchema,
+    (schema, sql): (&'static TableSchema, &TableSql),
     range: &Range,
     backward: bool,
     limit: usize,
@@ -197,7 +199,9 @@ fn read_range(
         upper,
         backward,
     };
-    let mut statement = connection.prepare_cached(&shape.select()).map_err(failed)?;
+    let mut statement = connection
+        .prepare_cached(&sql.range(&shape))
+        .map_err(failed)?;
     encoding::bind(&mut statement, 1, schema, 0, &range.equal).map_err(failed)?;
     let mut parameter = equal + 1;
     for bound in [lower, upper] {
@@ -232,11 +236,12 @@ fn read_range(
 }
 
 fn whole_row(schema: &TableSchema, row: &SqliteRow<'_>) -> Result<StoredRow, RecordsError> {
-    let values: Result<_, _> = (0..schema.columns.len())
-        .map(|at| column(schema, row, at, at))
-        .collect();
+    let mut values = Vec::with_capacity(schema.columns.len());
+    for at in 0..schema.columns.len() {
+        values.push(column(schema, row, at, at)?);
+    }
     Ok(StoredRow {
-        row: Row::new(values?),
+        row: Row::new(values),
         op_id: op_id(schema, row, schema.columns.len())?,
     })
 }

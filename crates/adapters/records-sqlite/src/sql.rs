@@ -34,6 +34,17 @@ pub(crate) struct TableSql {
     pub(crate) state: String,
     /// Row, time: replaces the other columns of a row that has this time.
     pub(crate) merge: String,
+    /// Ranges, each written when it is first read.
+    ranges: RwLock<HashMap<RangeKind, Arc<str>>>,
+}
+
+/// What tells the statements of a table's ranges apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct RangeKind {
+    equal: usize,
+    lower: Bound<()>,
+    upper: Bound<()>,
+    backward: bool,
 }
 
 /// The statements of every table that was used, made once.
@@ -126,7 +137,24 @@ impl TableSql {
             ),
             state: format!("SELECT {state} FROM {table} WHERE {key}"),
             merge: format!("UPDATE {table} SET {} WHERE {key}", set(AT)),
+            ranges: RwLock::default(),
         }
+    }
+
+    /// The statement of a range. Writing it takes longer than finding a row.
+    pub(crate) fn range<T>(&self, shape: &RangeShape<'_, T>) -> Arc<str> {
+        let kind = shape.kind();
+        let known = self.ranges.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.get(&kind) {
+            return Arc::clone(known);
+        }
+        drop(known);
+        let made: Arc<str> = shape.select().into();
+        self.ranges
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(kind, Arc::clone(&made));
+        made
     }
 }
 
@@ -153,8 +181,17 @@ pub(crate) struct RangeShape<'a, T> {
 }
 
 impl<T> RangeShape<'_, T> {
+    fn kind(&self) -> RangeKind {
+        RangeKind {
+            equal: self.equal,
+            lower: self.lower.as_ref().map(|_| ()),
+            upper: self.upper.as_ref().map(|_| ()),
+            backward: self.backward,
+        }
+    }
+
     /// The statement: its parameters are the fixed columns, the bounds that there are, and the limit.
-    pub(crate) fn select(&self) -> String {
+    fn select(&self) -> String {
         let schema = self.schema;
         let columns = comma(schema.columns.iter().map(|column| quoted(column.name)));
         let mut sql = format!(

@@ -184,7 +184,8 @@ impl Records for SqliteRecords {
         validate::scan(scan)?;
         let Scanned { mut rows, finished } = {
             let reader = self.inner.readers.reader().await?;
-            read::scan(reader.connection()?, scan, Budget::SHORT)?
+            let sql = self.inner.statements.of(scan.schema);
+            read::scan(reader.connection()?, &sql, scan, Budget::SHORT)?
         };
         let Some(last) = rows.last().filter(|_| !finished) else {
             return Ok(rows);
@@ -195,8 +196,9 @@ impl Records for SqliteRecords {
             limit: scan.limit - rows.len(),
             ..scan.clone()
         };
+        let sql = self.inner.statements.of(scan.schema);
         let more = self
-            .blocking(move |connection| read::scan(connection, &rest, Budget::NONE))
+            .blocking(move |connection| read::scan(connection, &sql, &rest, Budget::NONE))
             .await?;
         rows.extend(more.rows);
         Ok(rows)
@@ -225,8 +227,11 @@ impl Records for SqliteRecords {
         let after = after
             .map(|cursor| read::read_cursor(schema, cursor))
             .transpose()?;
-        self.blocking(move |connection| read::scan_table(connection, schema, after.as_ref(), limit))
-            .await
+        let sql = self.inner.statements.of(schema);
+        self.blocking(move |connection| {
+            read::scan_table(connection, schema, &sql, after.as_ref(), limit)
+        })
+        .await
     }
 
     async fn schema_number(&self) -> Result<u32, RecordsError> {

@@ -1,0 +1,70 @@
+"""Memory while many people download at once.
+
+usage: streams.py --riwaq target/release/riwaq [--streams 100] [--megabytes 16] [--seconds 5]
+
+Every client reads as slowly as it takes to need `--seconds`, so that all of them are open at the same time. Memory is the
+process's own (PSS); what the kernel keeps for sockets is not in it.
+"""
+
+import argparse
+import os
+import pathlib
+import socket
+import tempfile
+import threading
+import time
+from urllib.parse import urlsplit
+
+from measuring import cpu, pss
+from servers import Riwaq
+
+PIECE = 64 << 10
+
+
+def read_slowly(url, size, seconds, opened, results):
+    address = urlsplit(url)
+    with socket.create_connection((address.hostname, address.port)) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, PIECE)
+        request = f"GET {address.path} HTTP/1.1\r\nHost: {address.netloc}\r\nConnection: close\r\n\r\n"
+        connection.sendall(request.encode())
+        opened.wait()
+        begin, read = time.monotonic(), 0
+        while piece := connection.recv(PIECE):
+            read += len(piece)
+            time.sleep(max(0, begin + seconds * read / size - time.monotonic()))
+        results.append(read)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--riwaq", required=True)
+    parser.add_argument("--streams", type=int, default=100)
+    parser.add_argument("--megabytes", type=int, default=16)
+    parser.add_argument("--seconds", type=float, default=5)
+    arguments = parser.parse_args()
+    size = arguments.megabytes << 20
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        big = folder / "big.bin"
+        big.write_bytes(os.urandom(size))
+        with Riwaq(arguments.riwaq, folder / "data", RIWAQ_GATEWAY_RATE_LIMIT="off") as riwaq:
+            started = pss(riwaq.pid)
+            riwaq.prepare(big, 1)
+            url = riwaq.download()
+            time.sleep(2)
+            idle, before = pss(riwaq.pid), cpu(riwaq.pid)
+            opened, results = threading.Barrier(arguments.streams), []
+            clients = [threading.Thread(target=read_slowly, args=(url, size, arguments.seconds, opened, results))
+                       for _ in range(arguments.streams)]
+            [client.start() for client in clients]
+            peak = idle
+            while any(client.is_alive() for client in clients):
+                peak = max(peak, pss(riwaq.pid))
+                time.sleep(0.05)
+            used = cpu(riwaq.pid) - before
+    whole = sum(1 for read in results if read > size)
+    print(f"{whole} of {arguments.streams} downloads of {arguments.megabytes} MiB at once came whole: memory {started:.0f} MiB after the "
+          f"start, {idle:.0f} MiB before, {peak:.0f} MiB at most: {peak - idle:.1f} MiB more; {used:.2f} s CPU")
+
+
+main()
