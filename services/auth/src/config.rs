@@ -15,8 +15,9 @@ use crate::text::Locale;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// The address that people and programs reach this installation by, without a path: the issuer.
-    /// `RIWAQ_PUBLIC_URL` for all services alike.
+    /// The address that people and programs reach this installation by, without a path: the issuer. Not read
+    /// from this section: the program has one such setting for all services.
+    #[serde(skip)]
     pub public_url: String,
     /// The name of the school or installation on pages and in mails.
     pub school_name: String,
