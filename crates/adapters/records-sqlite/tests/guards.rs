@@ -61,7 +61,6 @@ const LOCKED: &str = "RIWAQ_LOCK_TEST_DATABASE";
 
 /// The second process: succeeds if it is refused.
 #[test]
-#[ignore = "the lock test runs it as a process of its own"]
 fn a_second_process() {
     let Some(path) = std::env::var_os(LOCKED) else {
         return;
@@ -84,7 +83,7 @@ fn a_second_process_is_refused_until_the_first_has_closed() {
         .mode();
     assert_eq!(mode & 0o777, 0o700, "the folder is for its owner only");
     let second = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "a_second_process", "--ignored"])
+        .args(["--exact", "a_second_process"])
         .env(LOCKED, &path)
         .output()
         .unwrap();
