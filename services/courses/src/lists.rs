@@ -142,6 +142,13 @@ impl Lists {
         &self,
         candidates: Vec<Candidate>,
     ) -> Result<Vec<(Uuid, String)>, RecordsError> {
+        if candidates
+            .iter()
+            .all(|candidate| candidate.summary.is_some())
+        {
+            let with_summary = |row: Candidate| row.summary.map(|summary| (row.id, summary));
+            return Ok(candidates.into_iter().filter_map(with_summary).collect());
+        }
         let lookups = candidates
             .into_iter()
             .map(async |candidate| match candidate.summary {

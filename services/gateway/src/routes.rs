@@ -251,11 +251,14 @@ pub(crate) const TABLE: &[Route] = &[
     },
 ];
 
-/// The table by specificity, with its paths taken apart.
-static BY_SPECIFICITY: LazyLock<Vec<(Vec<&str>, &Route)>> = LazyLock::new(|| {
+/// A path of the table, taken apart.
+type Segments = Vec<&'static [u8]>;
+
+/// The table by specificity.
+static BY_SPECIFICITY: LazyLock<Vec<(Segments, &Route)>> = LazyLock::new(|| {
     let apart = |route: &'static Route| (segments(route.path).collect::<Vec<_>>(), route);
     let mut table: Vec<_> = TABLE.iter().map(apart).collect();
-    let wildcards = |path: &[&str]| path.iter().filter(|segment| **segment == "*").count();
+    let wildcards = |path: &[&[u8]]| path.iter().filter(|segment| **segment == b"*").count();
     table.sort_by_key(|(path, _)| (std::cmp::Reverse(path.len()), wildcards(path)));
     table
 });
@@ -270,18 +273,18 @@ pub(crate) fn find(path: &str) -> Option<&'static Route> {
     if path == "/" {
         return Some(ROOT);
     }
-    let mut asked = [""; DEPTH];
+    let mut asked: [&[u8]; DEPTH] = [b""; DEPTH];
     let mut depth = 0;
     for (place, segment) in asked.iter_mut().zip(segments(path)) {
         *place = segment;
         depth += 1;
     }
-    let fits = |wanted: &[&str]| {
+    let fits = |wanted: &[&[u8]]| {
         wanted.len() <= depth
             && wanted
                 .iter()
                 .zip(&asked)
-                .all(|(wanted, asked)| wanted == asked || (*wanted == "*" && !asked.is_empty()))
+                .all(|(wanted, asked)| wanted == asked || (*wanted == b"*" && !asked.is_empty()))
     };
     BY_SPECIFICITY
         .iter()
@@ -289,9 +292,11 @@ pub(crate) fn find(path: &str) -> Option<&'static Route> {
         .map(|(_, route)| *route)
 }
 
-/// What stands between the slashes; a path begins with one.
-fn segments(path: &str) -> impl Iterator<Item = &str> {
-    path.strip_prefix('/').unwrap_or(path).split('/')
+/// What stands between the slashes; a path begins with one. In bytes: every request is looked up, and segments are too
+/// short for a search by character to pay.
+fn segments(path: &str) -> impl Iterator<Item = &[u8]> {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    path.as_bytes().split(|byte| *byte == b'/')
 }
 
 #[cfg(test)]

@@ -1,12 +1,10 @@
 //! argon2id on a bounded number of threads.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use argon2::password_hash::PasswordHasher;
-use argon2::password_hash::PasswordVerifier;
-use argon2::password_hash::phc::PasswordHash;
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use riwaq_directory::DirectoryError;
@@ -29,8 +27,14 @@ pub(crate) struct Hasher {
     /// One permit for each password that is admitted, waiting or not.
     admission: Arc<Semaphore>,
     workers: Arc<Semaphore>,
+    memory: Arc<Memory>,
     operations: AtomicU64,
 }
+
+/// The memory that hashes work in, one piece for each worker that was ever busy. Kept: the system's allocator would
+/// hold on to a piece for every thread that ever computed a hash, and a fresh one costs thousands of page faults.
+#[derive(Debug, Default)]
+struct Memory(Mutex<Vec<Vec<Block>>>);
 
 /// What a verification found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +63,7 @@ impl Hasher {
             params,
             admission: Arc::new(Semaphore::new(config.parallel + config.queue)),
             workers: Arc::new(Semaphore::new(config.parallel)),
+            memory: Arc::default(),
             operations: AtomicU64::new(0),
         })
     }
@@ -72,11 +77,22 @@ impl Hasher {
     pub(crate) async fn hash(&self, password: Zeroizing<String>) -> Result<String, DirectoryError> {
         let salt = random::<SALT_BYTES>()?;
         let params = self.params.clone();
+        let memory = Arc::clone(&self.memory);
         self.run(move || {
-            Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-                .hash_password_with_salt(password.as_bytes(), &salt)
-                .map(|hash| hash.to_string())
-                .map_err(|error| DirectoryError::Corrupt(format!("hashing: {error}")))
+            let failed = |error| DirectoryError::Corrupt(format!("hashing: {error}"));
+            let written = ParamsString::try_from(&params).map_err(failed)?;
+            let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+            let output = memory
+                .compute(&argon2, password.as_bytes(), &salt)
+                .map_err(failed)?;
+            let hash = PasswordHash {
+                algorithm: Algorithm::Argon2id.ident(),
+                version: Some(Version::V0x13.into()),
+                params: written,
+                salt: Some(Salt::new(&salt).map_err(|error| failed(error.into()))?),
+                hash: Some(output),
+            };
+            Ok(hash.to_string())
         })
         .await?
     }
@@ -90,12 +106,11 @@ impl Hasher {
         let text = stored.unwrap_or(&self.nobodys_hash).to_owned();
         let current = self.params.clone();
         let real = stored.is_some();
+        let memory = Arc::clone(&self.memory);
         self.run(move || {
             let parsed = PasswordHash::new(&text)
                 .map_err(|error| DirectoryError::Corrupt(format!("a password hash: {error}")))?;
-            let matches = Argon2::default()
-                .verify_password(password.as_bytes(), &parsed)
-                .is_ok();
+            let matches = memory.verifies(password.as_bytes(), &parsed);
             let used = Params::try_from(&parsed)
                 .map_err(|error| DirectoryError::Corrupt(format!("a password hash: {error}")))?;
             let outdated = parsed.algorithm != Algorithm::Argon2id.ident()
@@ -131,6 +146,51 @@ impl Hasher {
         })
         .await
         .map_err(|error| DirectoryError::Unavailable(Box::new(error)))
+    }
+}
+
+impl Memory {
+    fn compute(
+        &self,
+        argon2: &Argon2<'_>,
+        password: &[u8],
+        salt: &[u8],
+    ) -> argon2::password_hash::Result<Output> {
+        let params = argon2.params();
+        let mut piece = self.pieces().pop().unwrap_or_default();
+        piece.resize(params.block_count(), Block::new());
+        let mut output = [0; Output::MAX_LENGTH];
+        let length = params.output_len().unwrap_or(OUTPUT_BYTES);
+        let output = output
+            .get_mut(..length)
+            .ok_or(argon2::password_hash::Error::OutputSize)?;
+        let done = argon2.hash_password_into_with_memory(password, salt, output, &mut piece);
+        self.pieces().push(piece);
+        done?;
+        Ok(Output::new(output)?)
+    }
+
+    /// Whether the password has this hash. With what the hash says of itself: parameters may have changed since.
+    fn verifies(&self, password: &[u8], hash: &PasswordHash) -> bool {
+        let (Some(salt), Some(wanted)) = (&hash.salt, &hash.hash) else {
+            return false;
+        };
+        let version = hash
+            .version
+            .map_or(Ok(Version::default()), Version::try_from);
+        let algorithm = Algorithm::try_from(hash.algorithm.as_str());
+        let (Ok(algorithm), Ok(version), Ok(params)) = (algorithm, version, Params::try_from(hash))
+        else {
+            return false;
+        };
+        let argon2 = Argon2::new(algorithm, version, params);
+        // Outputs are compared in constant time.
+        self.compute(&argon2, password, salt)
+            .is_ok_and(|computed| computed == *wanted)
+    }
+
+    fn pieces(&self) -> std::sync::MutexGuard<'_, Vec<Vec<Block>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -217,6 +277,40 @@ mod tests {
                 outdated: true
             }
         );
+    }
+
+    /// Made by the reference implementation: `echo -n password | argon2 somesalt -id -t 2 -k 256 -p 1`.
+    const REFERENCE: &str =
+        "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
+
+    #[tokio::test]
+    async fn hashes_of_other_programs_verify_in_memory_of_another_size() {
+        let hasher = Hasher::new(&cheap()).unwrap();
+        for _ in 0..2 {
+            let right = hasher.verify(text("password"), Some(REFERENCE));
+            assert!(right.await.unwrap().right);
+            let wrong = hasher.verify(text("passwort"), Some(REFERENCE));
+            assert!(!wrong.await.unwrap().right);
+            let own = hasher.hash(text("own")).await.unwrap();
+            assert!(hasher.verify(text("own"), Some(&own)).await.unwrap().right);
+        }
+        assert_eq!(
+            hasher.memory.pieces().len(),
+            1,
+            "one at a time needs one piece"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_rush_leaves_no_more_memory_than_workers() {
+        let config = HashingConfig {
+            parallel: 3,
+            ..cheap()
+        };
+        let hasher = Hasher::new(&config).unwrap();
+        let rush = (0..100).map(|_| hasher.verify(text("x"), None));
+        futures::future::join_all(rush).await;
+        assert!((1..=3).contains(&hasher.memory.pieces().len()));
     }
 
     #[tokio::test]
