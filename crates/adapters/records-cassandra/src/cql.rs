@@ -64,20 +64,16 @@ pub(crate) fn statement(schema: &TableSchema, shape: &Shape) -> String {
             upper,
             reversed,
         } => scan(schema, *prefix, *lower, *upper, *reversed),
-        Shape::Put => format!("{} USING {}", insert(schema, false), using(schema, true)),
+        Shape::Put => format!("{} USING {}", insert(schema), using(schema, true)),
         Shape::Delete => format!(
             "DELETE FROM {} USING TIMESTAMP ? WHERE {}",
             quoted(schema.name),
             equals(schema.key())
         ),
-        Shape::InsertIfAbsent => {
-            let mut text = insert(schema, true);
-            if schema.ttl_column.is_some() {
-                let _ = write!(text, " USING {}", using(schema, false));
-            }
-            text
-        }
-        Shape::CompareAndSet(expected) => update(schema, expected),
+        // Not `INSERT`: that writes a row marker with a time to live of its own, which may outlive the
+        // cells and leave a row of nulls. Here a row is there as long as its `op_id` is.
+        Shape::InsertIfAbsent => update(schema, &format!("{} = null", quoted(OP_ID))),
+        Shape::CompareAndSet(expected) => update(schema, &conditions(expected)),
         Shape::DeleteIf(expected) => format!(
             "DELETE FROM {} WHERE {} IF {}",
             quoted(schema.name),
@@ -134,22 +130,17 @@ fn scan(schema: &TableSchema, prefix: usize, lower: Side, upper: Side, reversed:
     text
 }
 
-fn insert(schema: &TableSchema, conditional: bool) -> String {
-    let mut columns = joined(schema.columns, ", ", |column| quoted(column.name));
-    let mut marks = vec!["?"; schema.columns.len()];
-    if schema.has_op_id() {
-        let _ = write!(columns, ", {}", quoted(OP_ID));
-        marks.push("?");
-    }
-    let condition = if conditional { " IF NOT EXISTS" } else { "" };
+fn insert(schema: &TableSchema) -> String {
+    let columns = joined(schema.columns, ", ", |column| quoted(column.name));
+    let marks = vec!["?"; schema.columns.len()];
     format!(
-        "INSERT INTO {} ({columns}) VALUES ({}){condition}",
+        "INSERT INTO {} ({columns}) VALUES ({})",
         quoted(schema.name),
         marks.join(", ")
     )
 }
 
-fn update(schema: &TableSchema, expected: &[&'static str]) -> String {
+fn update(schema: &TableSchema, condition: &str) -> String {
     let time_to_live = if schema.ttl_column.is_some() {
         format!(" USING {}", using(schema, false))
     } else {
@@ -166,7 +157,7 @@ fn update(schema: &TableSchema, expected: &[&'static str]) -> String {
         quoted(schema.name),
         quoted(OP_ID),
         equals(schema.key()),
-        conditions(expected)
+        condition
     )
 }
 
@@ -200,4 +191,41 @@ fn joined(columns: &[Column], between: &str, text: impl Fn(&Column) -> String) -
 /// letters, digits and underscore alone, so nothing needs escaping.
 pub(crate) fn quoted(name: &str) -> String {
     format!("\"{name}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conditional_row_is_there_as_long_as_its_op_id_and_never_as_a_marker_alone() {
+        let conditional = riwaq_records::conformance::tables()
+            .into_iter()
+            .filter(|table| table.has_op_id());
+        for table in conditional {
+            let text = statement(table, &Shape::InsertIfAbsent);
+            assert!(
+                text.starts_with("UPDATE") && text.ends_with("IF \"op_id\" = null"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_put_names_every_column_and_its_timestamp() {
+        let timestamped = riwaq_records::conformance::tables()
+            .into_iter()
+            .filter(|table| !table.has_op_id());
+        for table in timestamped {
+            let text = statement(table, &Shape::Put);
+            assert!(text.contains("USING TIMESTAMP ?"), "{text}");
+            assert!(
+                table
+                    .columns
+                    .iter()
+                    .all(|column| text.contains(&quoted(column.name))),
+                "{text}"
+            );
+        }
+    }
 }

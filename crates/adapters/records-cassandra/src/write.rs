@@ -115,19 +115,12 @@ impl CassandraRecords {
         match change {
             RowChange::InsertIfAbsent(row) => {
                 let statement = self.statements.get(schema, Shape::InsertIfAbsent).await?;
-                let mut values = bind_all(row.values());
-                values.push(op_id);
-                values.extend(self.time_to_live(schema, row));
-                Ok((statement, values))
+                Ok((statement, self.assignments(schema, row, op_id)))
             }
             RowChange::CompareAndSet { row, expect } => {
                 let shape = Shape::CompareAndSet(names(expect));
                 let statement = self.statements.get(schema, shape).await?;
-                let (key, others) = row.values().split_at(schema.key_columns());
-                let mut values: Vec<Bind> = self.time_to_live(schema, row).into_iter().collect();
-                values.extend(others.iter().map(bind));
-                values.push(op_id);
-                values.extend(key.iter().map(bind));
+                let mut values = self.assignments(schema, row, op_id);
                 values.extend(expected(expect));
                 Ok((statement, values))
             }
@@ -141,6 +134,16 @@ impl CassandraRecords {
                 Ok((statement, values))
             }
         }
+    }
+
+    /// What an `UPDATE` binds before its condition.
+    fn assignments(&self, schema: &TableSchema, row: &Row, op_id: Bind) -> Vec<Bind> {
+        let (key, others) = row.values().split_at(schema.key_columns());
+        let mut values: Vec<Bind> = self.time_to_live(schema, row).into_iter().collect();
+        values.extend(others.iter().map(bind));
+        values.push(op_id);
+        values.extend(key.iter().map(bind));
+        values
     }
 
     fn time_to_live(&self, schema: &TableSchema, row: &Row) -> Option<Bind> {
