@@ -21,7 +21,7 @@ pub use code::Code;
 pub use config::Secret;
 pub use extract::{
     Accept, ApiJson, ApiList, ApiPath, ApiQuery, ETag, IdempotencyKey, IfMatch, IfNoneMatch,
-    NoFilter, Page, PageParams,
+    MaybeJson, NoFilter, Page, PageParams,
 };
 pub use http_service::{BoxError, HttpService};
 pub use ids::new_id;

@@ -11,7 +11,7 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use riwaq_aggregates::{Begun as Key, Recorded, Ticket, request_hash};
 use riwaq_identity::Actor;
-use riwaq_kit::{Code, IdempotencyKey, Problem, new_id};
+use riwaq_kit::{IdempotencyKey, Problem, new_id};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -97,7 +97,7 @@ pub(crate) async fn begin(
             Ok(Begun::Running(told))
         }
         Err(problem) => {
-            if problem.status().is_client_error() && problem.code() != Code::RequestTimeout {
+            if problem.is_refusal() {
                 release(app, ticket).await;
             } else {
                 end(app, ticket, None).await;

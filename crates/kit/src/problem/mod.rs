@@ -175,6 +175,13 @@ impl Problem {
         self
     }
 
+    /// Whether the request itself was refused: nothing was done, and the same request is refused again. A body that
+    /// did not come in time is not, since it may be complete the next time.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        self.status().is_client_error() && self.code() != Code::RequestTimeout
+    }
+
     /// The code.
     #[must_use]
     pub fn code(&self) -> Code {

@@ -9,8 +9,8 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use riwaq_aggregates::{CursorScope, Recorded, request_hash};
 use riwaq_identity::Actor;
 use riwaq_kit::{
-    ApiJson, ApiList, ApiPath, ApiResult, ETag, IdempotencyKey, IfMatch, IfNoneMatch, PageParams,
-    Problem,
+    ApiJson, ApiList, ApiPath, ApiResult, ETag, IdempotencyKey, IfMatch, IfNoneMatch, MaybeJson,
+    PageParams, Problem,
 };
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ use super::Shared;
 use super::dto::{
     Conversation, ConversationList, ConversationPatch, ConversationSummary, NewConversation,
 };
-use super::input::{MaybeJson, check_title, is_refusal};
+use super::input::check_title;
 use crate::app::App;
 use crate::conversations::{self, ConversationPage};
 use crate::records::ConversationRow;
@@ -138,7 +138,7 @@ async fn create_once(
             actor.id(),
             key.map(IdempotencyKey::as_str),
             hash,
-            is_refusal,
+            Problem::is_refusal,
             make,
         )
         .await

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use axum::extract::State;
 use http::StatusCode;
 use riwaq_identity::Actor;
-use riwaq_kit::{ApiList, ApiPath, ApiResult, IdempotencyKey, IfMatch, PageParams, Problem};
+use riwaq_kit::{
+    ApiList, ApiPath, ApiResult, IdempotencyKey, IfMatch, MaybeJson, PageParams, Problem,
+};
 use uuid::Uuid;
 
 use super::answer::Answer;
 use super::cursor::Cursors;
 use super::dto::{Enrolment, List, NewEnrolment};
-use super::input::{MaybeJson, once};
+use super::input::once;
 use super::{Shared, viewer};
 use crate::app::Enrolled;
 
