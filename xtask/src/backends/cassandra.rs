@@ -13,10 +13,12 @@ use crate::{paths, process};
 
 const VERSION: &str = "5.0.9";
 const HEAP: &str = "640m";
-/// Not Cassandra's own ports, so that a developer's own node is left alone.
+/// Not Cassandra's own port, so that a developer's own node is left alone. `RIWAQ_TEST_CASSANDRA_PORT`
+/// names another, for two checkouts on one machine.
 const CQL_PORT: u16 = 19042;
-const STORAGE_PORT: u16 = 17000;
-const JMX_PORT: u16 = 17199;
+/// The other ports lie so far below it.
+const STORAGE_BELOW: u16 = 2042;
+const JMX_BELOW: u16 = 1843;
 const START: Duration = Duration::from_secs(240);
 
 /// Modules that Cassandra opens on JDK 17 (its `jvm17-server.options`).
@@ -50,6 +52,7 @@ const OPENS: &[&str] = &[
 
 /// One node of Cassandra on loopback.
 pub(crate) struct Cassandra {
+    cql_port: u16,
     jars: PathBuf,
     server: Server,
 }
@@ -57,7 +60,9 @@ pub(crate) struct Cassandra {
 impl Cassandra {
     pub(crate) fn new() -> Self {
         let base = paths::cache().join(format!("backends/cassandra-{VERSION}"));
+        let port = paths::variable("RIWAQ_TEST_CASSANDRA_PORT").and_then(|port| port.parse().ok());
         Self {
+            cql_port: port.unwrap_or(CQL_PORT).max(STORAGE_BELOW + 1024),
             jars: base.join("lib"),
             server: Server::new(base.join("node1")),
         }
@@ -65,7 +70,7 @@ impl Cassandra {
 
     /// The contact point that tests are given.
     pub(crate) fn address(&self) -> String {
-        format!("127.0.0.1:{CQL_PORT}")
+        format!("127.0.0.1:{}", self.cql_port)
     }
 
     pub(crate) fn describe(&self) -> String {
@@ -127,8 +132,11 @@ impl Cassandra {
         fs::create_dir_all(folder.join("conf/triggers"))?;
         let yaml = YAML
             .replace("@FOLDER@", &folder.display().to_string())
-            .replace("@CQL_PORT@", &CQL_PORT.to_string())
-            .replace("@STORAGE_PORT@", &STORAGE_PORT.to_string());
+            .replace("@CQL_PORT@", &self.cql_port.to_string())
+            .replace(
+                "@STORAGE_PORT@",
+                &(self.cql_port - STORAGE_BELOW).to_string(),
+            );
         fs::write(folder.join("conf/cassandra.yaml"), yaml)?;
         fs::write(folder.join("conf/logback.xml"), LOGBACK)?;
         Ok(())
@@ -176,7 +184,10 @@ impl Cassandra {
                 "-Dcassandra.triggers_dir={}/conf/triggers",
                 folder.display()
             ))
-            .arg(format!("-Dcassandra.jmx.local.port={JMX_PORT}"))
+            .arg(format!(
+                "-Dcassandra.jmx.local.port={}",
+                self.cql_port - JMX_BELOW
+            ))
             .args([
                 "-Dcassandra.ring_delay_ms=1000",
                 "-Dcassandra.skip_wait_for_gossip_to_settle=0",
@@ -207,7 +218,7 @@ impl Cassandra {
         if log.contains("Created default superuser role") {
             let _ = fs::write(&marker, "");
         }
-        let address = SocketAddr::from(([127, 0, 0, 1], CQL_PORT));
+        let address = SocketAddr::from(([127, 0, 0, 1], self.cql_port));
         marker.exists() && TcpStream::connect_timeout(&address, Duration::from_millis(500)).is_ok()
     }
 }
