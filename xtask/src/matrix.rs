@@ -6,11 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 /// one that is here and printed nothing is NOT RUN.
 const REQUIRED: &[(&str, &[&str])] = &[
     ("records", &["memory", "sqlite", "cassandra"]),
+    ("aggregates", &["memory", "sqlite", "cassandra"]),
     ("events", &["memory", "sqlite"]),
     ("blobs", &["memory", "folder"]),
     (
         "directory",
-        &["memory", "local over memory", "local over sqlite"],
+        &[
+            "memory",
+            "local over memory",
+            "local over sqlite",
+            "local over cassandra",
+        ],
     ),
     ("index", &["memory", "tantivy"]),
     ("mail", &["memory", "folder", "smtp"]),

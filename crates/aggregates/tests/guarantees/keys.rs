@@ -11,11 +11,9 @@ use riwaq_aggregates::{
     Ticket, request_hash,
 };
 use riwaq_clock::ManualClock;
-use uuid::Uuid;
 
-use crate::world::{World, engines, id, note, start_of_time};
-
-const USER: Uuid = Uuid::from_u128(9);
+use crate::lab::Lab;
+use crate::world::{World, note};
 
 fn answer(text: &str) -> Recorded {
     Recorded {
@@ -36,260 +34,251 @@ fn keys(store: Store, clock: &Arc<ManualClock>) -> Idempotency {
     Idempotency::new("notes", store, clock.clone(), IdempotencyOptions::default())
 }
 
-#[tokio::test]
-async fn a_finished_request_is_answered_from_its_key_for_a_day() {
-    for engine in engines().await {
-        let clock = ManualClock::at(start_of_time());
-        let keys = keys(Store::new(engine.records.clone()), &clock);
-        let (hash, other) = (request_hash(&[b"POST", b"a"]), request_hash(&[b"POSTa"]));
-        let first = started(keys.begin(USER, "k", hash).await.unwrap());
-        assert_eq!(
-            keys.begin(USER, "k", hash).await.unwrap_err(),
-            Error::StillRunning
+pub async fn a_finished_request_is_answered_from_its_key_for_a_day(lab: Lab) {
+    let engine = lab.engine().await;
+    let (clock, user) = (engine.clock(), engine.id(9));
+    let keys = keys(Store::new(engine.records.clone()), &clock);
+    let (hash, other) = (request_hash(&[b"POST", b"a"]), request_hash(&[b"POSTa"]));
+    let first = started(keys.begin(user, "k", hash).await.unwrap());
+    assert_eq!(
+        keys.begin(user, "k", hash).await.unwrap_err(),
+        Error::StillRunning
+    );
+    assert_eq!(
+        keys.begin(user, "k", other).await.unwrap_err(),
+        Error::IdempotencyMismatch
+    );
+    let effect_id = first.effect_id();
+    keys.finish(first, &answer("made")).await.unwrap();
+    clock.advance(Duration::from_secs(24 * 3600 - 1));
+    match keys.begin(user, "k", hash).await.unwrap() {
+        Begun::Finished(found) => assert_eq!(found, answer("made")),
+        Begun::Started(_) => panic!("done twice"),
+    }
+    assert_eq!(
+        keys.begin(user, "k", other).await.unwrap_err(),
+        Error::IdempotencyMismatch
+    );
+    // Another person's key is another key.
+    let _other = started(keys.begin(engine.id(8), "k", other).await.unwrap());
+    clock.advance(Duration::from_secs(1));
+    let anew = started(keys.begin(user, "k", other).await.unwrap());
+    assert_ne!(anew.effect_id(), effect_id);
+}
+
+pub async fn a_request_that_died_is_taken_over_with_the_same_effect_id(lab: Lab) {
+    let engine = lab.engine().await;
+    let (clock, user) = (engine.clock(), engine.id(9));
+    let keys = keys(Store::new(engine.records.clone()), &clock);
+    let hash = request_hash(&[b"a"]);
+    let dead = started(keys.begin(user, "k", hash).await.unwrap());
+    clock.advance(Duration::from_secs(119));
+    assert_eq!(
+        keys.begin(user, "k", hash).await.unwrap_err(),
+        Error::StillRunning
+    );
+    clock.advance(Duration::from_secs(1));
+    let heir = started(keys.begin(user, "k", hash).await.unwrap());
+    assert_eq!(heir.effect_id(), dead.effect_id());
+    // The dead one was only slow: its late end changes nothing.
+    keys.release(dead).await.unwrap();
+    keys.finish(heir, &answer("made")).await.unwrap();
+    assert!(matches!(
+        keys.begin(user, "k", hash).await.unwrap(),
+        Begun::Finished(_)
+    ));
+}
+
+pub async fn a_refused_request_frees_its_key_and_an_unknown_one_keeps_its_effect_id(lab: Lab) {
+    let engine = lab.engine().await;
+    let (clock, user) = (engine.clock(), engine.id(9));
+    let keys = keys(Store::new(engine.records.clone()), &clock);
+    let (a, b) = (request_hash(&[b"a"]), request_hash(&[b"b"]));
+    let refused = |error: &Error| matches!(error, Error::NotFound { .. });
+    let not_found = keys
+        .run(user, Some("k"), a, refused, |_| async {
+            Err(Error::NotFound { kind: "note" })
+        })
+        .await;
+    assert_eq!(not_found.unwrap_err(), Error::NotFound { kind: "note" });
+    let mut first_id = None;
+    let unknown = keys
+        .run(user, Some("k"), b, refused, |id| {
+            first_id = Some(id);
+            async { Err(Error::Records(RecordsError::unknown("lost"))) }
+        })
+        .await;
+    assert!(unknown.unwrap_err().is_retryable());
+    assert_eq!(
+        keys.begin(user, "k", a).await.unwrap_err(),
+        Error::IdempotencyMismatch
+    );
+    let done = keys
+        .run(user, Some("k"), b, refused, |id| {
+            assert_eq!(Some(id), first_id);
+            async { Ok::<_, Error>(answer("made")) }
+        })
+        .await;
+    assert_eq!(done.unwrap(), answer("made"));
+}
+
+pub async fn of_many_requests_with_one_key_one_is_done(lab: Lab) {
+    for seed in 0..lab.rounds(10) {
+        let engine = lab.engine().await;
+        let (clock, user) = (engine.clock(), engine.id(9));
+        let rates = FaultRates {
+            delay: 0.8,
+            ..FaultRates::default()
+        };
+        let keys = keys(
+            Store::new(Arc::new(Faulty::new(engine.records.clone(), rates, seed))),
+            &clock,
         );
-        assert_eq!(
-            keys.begin(USER, "k", other).await.unwrap_err(),
-            Error::IdempotencyMismatch
+        let requests = (0..8).map(|_| keys.begin(user, "k", request_hash(&[b"a"])));
+        let begun = join_all(requests).await;
+        assert_eq!(begun.iter().filter(|begun| begun.is_ok()).count(), 1);
+        assert!(
+            begun
+                .iter()
+                .flat_map(|begun| begun.as_ref().err())
+                .all(|error| *error == Error::StillRunning)
         );
-        let effect_id = first.effect_id();
-        keys.finish(first, &answer("made")).await.unwrap();
-        clock.advance(Duration::from_secs(24 * 3600 - 1));
-        match keys.begin(USER, "k", hash).await.unwrap() {
-            Begun::Finished(found) => assert_eq!(found, answer("made")),
-            Begun::Started(_) => panic!("done twice"),
-        }
-        assert_eq!(
-            keys.begin(USER, "k", other).await.unwrap_err(),
-            Error::IdempotencyMismatch
-        );
-        // Another person's key is another key.
-        let _other = started(keys.begin(id(8), "k", other).await.unwrap());
-        clock.advance(Duration::from_secs(1));
-        let anew = started(keys.begin(USER, "k", other).await.unwrap());
-        assert_ne!(anew.effect_id(), effect_id);
     }
 }
 
-#[tokio::test]
-async fn a_request_that_died_is_taken_over_with_the_same_effect_id() {
-    for engine in engines().await {
-        let clock = ManualClock::at(start_of_time());
-        let keys = keys(Store::new(engine.records.clone()), &clock);
-        let hash = request_hash(&[b"a"]);
-        let dead = started(keys.begin(USER, "k", hash).await.unwrap());
-        clock.advance(Duration::from_secs(119));
-        assert_eq!(
-            keys.begin(USER, "k", hash).await.unwrap_err(),
-            Error::StillRunning
-        );
-        clock.advance(Duration::from_secs(1));
-        let heir = started(keys.begin(USER, "k", hash).await.unwrap());
-        assert_eq!(heir.effect_id(), dead.effect_id());
-        // The dead one was only slow: its late end changes nothing.
-        keys.release(dead).await.unwrap();
-        keys.finish(heir, &answer("made")).await.unwrap();
-        assert!(matches!(
-            keys.begin(USER, "k", hash).await.unwrap(),
-            Begun::Finished(_)
-        ));
-    }
-}
-
-#[tokio::test]
-async fn a_refused_request_frees_its_key_and_an_unknown_one_keeps_its_effect_id() {
-    for engine in engines().await {
-        let clock = ManualClock::at(start_of_time());
-        let keys = keys(Store::new(engine.records.clone()), &clock);
-        let (a, b) = (request_hash(&[b"a"]), request_hash(&[b"b"]));
-        let refused = |error: &Error| matches!(error, Error::NotFound { .. });
-        let not_found = keys
-            .run(USER, Some("k"), a, refused, |_| async {
-                Err(Error::NotFound { kind: "note" })
-            })
-            .await;
-        assert_eq!(not_found.unwrap_err(), Error::NotFound { kind: "note" });
-        let mut first_id = None;
-        let unknown = keys
-            .run(USER, Some("k"), b, refused, |id| {
-                first_id = Some(id);
-                async { Err(Error::Records(RecordsError::unknown("lost"))) }
-            })
-            .await;
-        assert!(unknown.unwrap_err().is_retryable());
-        assert_eq!(
-            keys.begin(USER, "k", a).await.unwrap_err(),
-            Error::IdempotencyMismatch
-        );
-        let done = keys
-            .run(USER, Some("k"), b, refused, |id| {
-                assert_eq!(Some(id), first_id);
-                async { Ok::<_, Error>(answer("made")) }
-            })
-            .await;
-        assert_eq!(done.unwrap(), answer("made"));
-    }
-}
-
-#[tokio::test]
-async fn of_many_requests_with_one_key_one_is_done() {
-    for seed in 0..10 {
-        for engine in engines().await {
-            let clock = ManualClock::at(start_of_time());
-            let rates = FaultRates {
-                delay: 0.8,
-                ..FaultRates::default()
-            };
-            let keys = keys(
-                Store::new(Arc::new(Faulty::new(engine.records.clone(), rates, seed))),
-                &clock,
-            );
-            let requests = (0..8).map(|_| keys.begin(USER, "k", request_hash(&[b"a"])));
-            let begun = join_all(requests).await;
-            assert_eq!(begun.iter().filter(|begun| begun.is_ok()).count(), 1);
-            assert!(
-                begun
-                    .iter()
-                    .flat_map(|begun| begun.as_ref().err())
-                    .all(|error| *error == Error::StillRunning)
-            );
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_key_dies_at_any_write_and_the_effect_is_made_once() {
+pub async fn a_key_dies_at_any_write_and_the_effect_is_made_once(lab: Lab) {
     for fatal in 1..=8 {
         for point in [CrashPoint::Before, CrashPoint::After] {
-            for engine in engines().await {
-                let mut world = World::new(engine).await;
-                let hash = request_hash(&[b"a"]);
-                let attempt = async |world: &World| {
-                    let keys = keys(world.outbox.store().clone(), &world.clock);
-                    keys.run(
-                        USER,
-                        Some("k"),
-                        hash,
-                        |_| false,
-                        |effect| {
-                            let notes = world.notes.clone();
-                            async move {
-                                let act = Act::by(USER).with_op_id(effect);
-                                let made = notes
-                                    .create(&effect, act, Draft::new("created", note("sara")))
-                                    .await?;
-                                Ok::<_, Error>(answer(&made.id.to_string()))
-                            }
-                        },
-                    )
-                    .await
-                };
-                world.faulty.crash_at(fatal, point);
-                let first = attempt(&world).await;
-                world.restart();
-                // Long enough for the dead one to be given up.
-                world.clock.advance(Duration::from_secs(120));
-                let second = attempt(&world).await.unwrap();
-                if let Ok(first) = first {
-                    assert_eq!(first, second);
-                }
-                world.settle().await;
-                world
-                    .assert_converged(&[second.body.parse().unwrap()])
-                    .await;
-            }
-        }
-    }
-}
-
-#[tokio::test]
-async fn keys_that_are_no_header_values_are_refused_by_name() {
-    for engine in engines().await {
-        let clock = ManualClock::at(start_of_time());
-        let keys = keys(Store::new(engine.records.clone()), &clock);
-        for bad in ["", "a\nb", "é", "\u{0}", &"x".repeat(256)] {
-            let refused = keys.begin(USER, bad, [0; 32]).await.unwrap_err();
-            assert!(
-                matches!(
-                    refused,
-                    Error::InvalidInput {
-                        field: "Idempotency-Key",
-                        ..
-                    }
-                ),
-                "{bad:?}"
-            );
-        }
-        let _longest = started(keys.begin(USER, &"x".repeat(255), [0; 32]).await.unwrap());
-    }
-}
-
-#[tokio::test]
-async fn a_value_is_claimed_once_and_only_a_dead_claim_is_taken_over() {
-    for engine in engines().await {
-        let clock = ManualClock::at(start_of_time());
-        let claims = Claims::new(
-            Store::new(engine.records.clone()),
-            clock.clone(),
-            CLAIM_GRACE,
-        );
-        let claim = async |holder: &str, holds: bool| {
-            claims
-                .claim("notes.title", "a", holder, |_| async move { Ok(holds) })
+            let engine = lab.engine().await;
+            let mut world = World::new(engine).await;
+            let user = world.id(9);
+            let hash = request_hash(&[b"a"]);
+            let attempt = async |world: &World| {
+                let keys = keys(world.outbox.store().clone(), &world.clock);
+                keys.run(
+                    user,
+                    Some("k"),
+                    hash,
+                    |_| false,
+                    |effect| {
+                        let notes = world.notes.clone();
+                        async move {
+                            let act = Act::by(user).with_op_id(effect);
+                            let made = notes
+                                .create(&effect, act, Draft::new("created", note("sara")))
+                                .await?;
+                            Ok::<_, Error>(answer(&made.id.to_string()))
+                        }
+                    },
+                )
                 .await
-        };
-        let taken = |holder: &str| Error::Taken {
-            scope: "notes.title".into(),
-            holder: holder.into(),
-        };
-        let granted = claim("1", false).await.unwrap();
-        assert!(granted.is_fresh());
-        claim("1", false).await.unwrap();
-        // Within the grace nobody asks whether the holder exists: it may be about to.
-        assert_eq!(claim("2", false).await.unwrap_err(), taken("1"));
-        clock.advance(CLAIM_GRACE / 2);
-        assert!(!granted.is_fresh());
-        clock.advance(CLAIM_GRACE / 2);
-        assert_eq!(claim("2", true).await.unwrap_err(), taken("1"));
-        claim("2", false).await.unwrap();
-        assert_eq!(
-            claims.holder("notes.title", "a").await.unwrap().as_deref(),
-            Some("2")
-        );
-        claims.release("notes.title", "a", "1").await.unwrap();
-        assert_eq!(claim("1", false).await.unwrap_err(), taken("2"));
-        claims.release("notes.title", "a", "2").await.unwrap();
-        claim("1", true).await.unwrap();
+            };
+            world.faulty.crash_at(fatal, point);
+            let first = attempt(&world).await;
+            world.restart();
+            // Long enough for the dead one to be given up.
+            world.clock.advance(Duration::from_secs(120));
+            let second = attempt(&world).await.unwrap();
+            if let Ok(first) = first {
+                assert_eq!(first, second);
+            }
+            world.settle().await;
+            world
+                .assert_converged(&[second.body.parse().unwrap()])
+                .await;
+        }
     }
 }
 
-#[tokio::test]
-async fn of_many_claimants_one_gets_a_free_and_one_a_dead_value() {
-    for seed in 0..10 {
-        for engine in engines().await {
-            let clock = ManualClock::at(start_of_time());
-            let rates = FaultRates {
-                delay: 0.8,
-                ..FaultRates::default()
-            };
-            let store = Store::new(Arc::new(Faulty::new(engine.records.clone(), rates, seed)));
-            let claims = Claims::new(store, clock.clone(), CLAIM_GRACE);
-            for round in 0..2 {
-                let claimants = (0..6).map(|at| {
-                    let (claims, holder) = (claims.clone(), format!("{round}-{at}"));
-                    async move {
-                        claims
-                            .claim("s", "v", &holder, |_| async { Ok(false) })
-                            .await
-                    }
-                });
-                let granted = join_all(claimants)
-                    .await
-                    .into_iter()
-                    .filter(Result::is_ok)
-                    .count();
-                assert_eq!(granted, 1, "round {round}");
-                clock.advance(CLAIM_GRACE);
-            }
+pub async fn keys_that_are_no_header_values_are_refused_by_name(lab: Lab) {
+    let engine = lab.engine().await;
+    let (clock, user) = (engine.clock(), engine.id(9));
+    let keys = keys(Store::new(engine.records.clone()), &clock);
+    for bad in ["", "a\nb", "é", "\u{0}", &"x".repeat(256)] {
+        let refused = keys.begin(user, bad, [0; 32]).await.unwrap_err();
+        assert!(
+            matches!(
+                refused,
+                Error::InvalidInput {
+                    field: "Idempotency-Key",
+                    ..
+                }
+            ),
+            "{bad:?}"
+        );
+    }
+    let _longest = started(keys.begin(user, &"x".repeat(255), [0; 32]).await.unwrap());
+}
+
+pub async fn a_value_is_claimed_once_and_only_a_dead_claim_is_taken_over(lab: Lab) {
+    let engine = lab.engine().await;
+    let clock = engine.clock();
+    let value = engine.own("a");
+    let claims = Claims::new(
+        Store::new(engine.records.clone()),
+        clock.clone(),
+        CLAIM_GRACE,
+    );
+    let claim = async |holder: &str, holds: bool| {
+        claims
+            .claim("notes.title", &value, holder, |_| async move { Ok(holds) })
+            .await
+    };
+    let taken = |holder: &str| Error::Taken {
+        scope: "notes.title".into(),
+        holder: holder.into(),
+    };
+    let granted = claim("1", false).await.unwrap();
+    assert!(granted.is_fresh());
+    claim("1", false).await.unwrap();
+    // Within the grace nobody asks whether the holder exists: it may be about to.
+    assert_eq!(claim("2", false).await.unwrap_err(), taken("1"));
+    clock.advance(CLAIM_GRACE / 2);
+    assert!(!granted.is_fresh());
+    clock.advance(CLAIM_GRACE / 2);
+    assert_eq!(claim("2", true).await.unwrap_err(), taken("1"));
+    claim("2", false).await.unwrap();
+    assert_eq!(
+        claims
+            .holder("notes.title", &value)
+            .await
+            .unwrap()
+            .as_deref(),
+        Some("2")
+    );
+    claims.release("notes.title", &value, "1").await.unwrap();
+    assert_eq!(claim("1", false).await.unwrap_err(), taken("2"));
+    claims.release("notes.title", &value, "2").await.unwrap();
+    claim("1", true).await.unwrap();
+}
+
+pub async fn of_many_claimants_one_gets_a_free_and_one_a_dead_value(lab: Lab) {
+    for seed in 0..lab.rounds(10) {
+        let engine = lab.engine().await;
+        let clock = engine.clock();
+        let rates = FaultRates {
+            delay: 0.8,
+            ..FaultRates::default()
+        };
+        let store = Store::new(Arc::new(Faulty::new(engine.records.clone(), rates, seed)));
+        let claims = Claims::new(store, clock.clone(), CLAIM_GRACE);
+        for round in 0..2 {
+            let claimants = (0..6).map(|at| {
+                let (claims, holder) = (claims.clone(), format!("{round}-{at}"));
+                let value = engine.own("v");
+                async move {
+                    claims
+                        .claim("s", &value, &holder, |_| async { Ok(false) })
+                        .await
+                }
+            });
+            let granted = join_all(claimants)
+                .await
+                .into_iter()
+                .filter(Result::is_ok)
+                .count();
+            assert_eq!(granted, 1, "round {round}");
+            clock.advance(CLAIM_GRACE);
         }
     }
 }

@@ -12,7 +12,8 @@ use riwaq_aggregates::{Act, Draft, Error};
 use riwaq_clock::ManualClock;
 use riwaq_events::MemoryEvents;
 
-use crate::world::{World, engines, id, note, process};
+use crate::lab::Lab;
+use crate::world::{World, note};
 
 /// A store on which time passes with every version that is written.
 #[derive(Debug)]
@@ -91,64 +92,81 @@ fn troubled(world: &World, pointer: u64, version: u64, mute: bool) -> Slow {
     }
 }
 
-#[tokio::test]
-async fn a_write_of_which_nothing_is_heard_keeps_its_pointer() {
-    for engine in engines().await {
-        let world = World::new(engine).await;
-        let store = Store::new(Arc::new(troubled(&world, 0, 0, true)));
-        let (_outbox, notes) = process(store, Arc::new(world.events.clone()), &world.clock);
-        let unheard = notes
-            .create(&id(1), Act::system(), Draft::new("created", note("sara")))
-            .await;
-        assert!(
-            matches!(unheard, Err(Error::Records(RecordsError::Unknown { .. }))),
-            "{unheard:?}"
-        );
-        assert_eq!(
-            world.notes.load(&id(1)).await.unwrap().unwrap().version,
-            1,
-            "it was written all the same"
-        );
-        world.settle().await;
-        world.assert_converged(&[id(1)]).await;
-    }
+pub async fn a_write_of_which_nothing_is_heard_keeps_its_pointer(lab: Lab) {
+    let engine = lab.engine().await;
+    let world = World::new(engine).await;
+    let store = Store::new(Arc::new(troubled(&world, 0, 0, true)));
+    let (_outbox, notes) = world.process(store, Arc::new(world.events.clone()));
+    let unheard = notes
+        .create(
+            &world.id(1),
+            Act::system(),
+            Draft::new("created", note("sara")),
+        )
+        .await;
+    assert!(
+        matches!(unheard, Err(Error::Records(RecordsError::Unknown { .. }))),
+        "{unheard:?}"
+    );
+    assert_eq!(
+        world
+            .notes
+            .load(&world.id(1))
+            .await
+            .unwrap()
+            .unwrap()
+            .version,
+        1,
+        "it was written all the same"
+    );
+    world.settle().await;
+    world.assert_converged(&[world.id(1)]).await;
 }
 
-#[tokio::test]
-async fn a_write_whose_pointer_took_too_long_gives_up_and_changes_nothing() {
-    for engine in engines().await {
-        let world = World::new(engine).await;
-        let events: Arc<MemoryEvents> = Arc::new(world.events.clone());
-        let (_outbox, notes) = process(slow(&world, 31, 0), events, &world.clock);
-        let late = notes
-            .create(&id(1), Act::system(), Draft::new("created", note("sara")))
-            .await;
-        assert_eq!(late.unwrap_err(), Error::TooSlow { kind: "note" });
-        assert_eq!(world.notes.load(&id(1)).await.unwrap(), None);
-        world.settle().await;
-        world.assert_converged(&[]).await;
-    }
+pub async fn a_write_whose_pointer_took_too_long_gives_up_and_changes_nothing(lab: Lab) {
+    let engine = lab.engine().await;
+    let world = World::new(engine).await;
+    let events: Arc<MemoryEvents> = Arc::new(world.events.clone());
+    let (_outbox, notes) = world.process(slow(&world, 31, 0), events);
+    let late = notes
+        .create(
+            &world.id(1),
+            Act::system(),
+            Draft::new("created", note("sara")),
+        )
+        .await;
+    assert_eq!(late.unwrap_err(), Error::TooSlow { kind: "note" });
+    assert_eq!(world.notes.load(&world.id(1)).await.unwrap(), None);
+    world.settle().await;
+    world.assert_converged(&[]).await;
 }
 
-#[tokio::test]
-async fn a_version_that_took_longer_than_any_pointer_lives_is_told_of_all_the_same() {
-    for engine in engines().await {
-        let mut world = World::new(engine).await;
-        let events: Arc<MemoryEvents> = Arc::new(world.events.clone());
-        let (outbox, notes) = process(slow(&world, 0, 0), events.clone(), &world.clock);
-        notes
-            .create(&id(1), Act::system(), Draft::new("created", note("sara")))
-            .await
-            .unwrap();
-        outbox.relay().drain().await;
-        // The version is on its way for an hour: a relay has dropped its pointer long since.
-        let (_outbox, notes) = process(slow(&world, 0, 3600), events, &world.clock);
-        crate::world::change(&notes, id(1), id(77), &crate::world::Change::Mark(1))
-            .await
-            .unwrap();
-        assert_eq!(world.pointers().await.len(), 2, "it gets a second pointer");
-        world.heal();
-        world.settle().await;
-        world.assert_converged(&[id(1)]).await;
-    }
+pub async fn a_version_that_took_longer_than_any_pointer_lives_is_told_of_all_the_same(lab: Lab) {
+    let engine = lab.engine().await;
+    let mut world = World::new(engine).await;
+    let events: Arc<MemoryEvents> = Arc::new(world.events.clone());
+    let (outbox, notes) = world.process(slow(&world, 0, 0), events.clone());
+    notes
+        .create(
+            &world.id(1),
+            Act::system(),
+            Draft::new("created", note("sara")),
+        )
+        .await
+        .unwrap();
+    outbox.relay().drain().await;
+    // The version is on its way for an hour: a relay has dropped its pointer long since.
+    let (_outbox, notes) = world.process(slow(&world, 0, 3600), events);
+    crate::world::change(
+        &notes,
+        world.id(1),
+        world.id(77),
+        &crate::world::Change::Mark(1),
+    )
+    .await
+    .unwrap();
+    assert_eq!(world.pointers().await.len(), 2, "it gets a second pointer");
+    world.heal();
+    world.settle().await;
+    world.assert_converged(&[world.id(1)]).await;
 }

@@ -4,19 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
 use riwaq_aggregates::records::faults::{FaultRates, Faulty};
-use riwaq_aggregates::records::{
-    Memory, MigrationPlan, Records, RecordsError, Store, Table, TableSchema, Value,
-};
+use riwaq_aggregates::records::{RecordsError, Store, Table, TableSchema, Value};
 use riwaq_aggregates::{
     Act, Aggregate, Draft, Error, Intent, Journal, Outbox, OutboxOptions, Version, ViewRows, Walked,
 };
 use riwaq_clock::ManualClock;
 use riwaq_events::{CloudEvent, Events, MemoryEvents, RetryPolicy, Subscription};
-use riwaq_records_sqlite::{SqliteConfig, SqliteRecords};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+use crate::lab::{Engine, room_of};
 
 pub const CHANGED: &str = "riwaq.notes.note.changed";
 pub const GROUP: &str = "tests.notes";
@@ -38,8 +36,10 @@ riwaq_aggregates::version_table! {
 
 /// The notes of an owner.
 #[derive(Debug, Clone, PartialEq, Table)]
-#[table(name = "notes_by_owner", write = "timestamped", partition(owner), clustering(id desc))]
+#[table(name = "notes_by_owner", write = "timestamped", partition(room, owner), clustering(id desc))]
 pub struct NoteByOwner {
+    /// The case's room, so that owners of one name are not another case's.
+    pub room: Uuid,
     pub owner: String,
     pub id: Uuid,
     pub version: i64,
@@ -72,6 +72,7 @@ impl Aggregate for Note {
 
 pub fn wanted(version: &Version<Note>) -> NoteByOwner {
     NoteByOwner {
+        room: room_of(version.id),
         owner: version.state.owner.clone(),
         id: version.id,
         version: version.version,
@@ -129,53 +130,6 @@ pub struct Effect {
     pub note: String,
 }
 
-/// An engine, and what must outlive it.
-pub struct Engine {
-    pub name: &'static str,
-    pub records: Arc<dyn Records>,
-    _folder: Option<tempfile::TempDir>,
-}
-
-/// How many engines need no server.
-pub const ENGINES: usize = 2;
-
-/// Every engine that needs no server, fresh and with the tables.
-pub async fn engines() -> Vec<Engine> {
-    let mut engines = Vec::with_capacity(ENGINES);
-    for at in 0..ENGINES {
-        engines.push(engine(at).await);
-    }
-    engines
-}
-
-/// One of [`engines`].
-pub async fn engine(at: usize) -> Engine {
-    let engine = match at {
-        0 => Engine {
-            name: "memory",
-            records: Arc::new(Memory::new()),
-            _folder: None,
-        },
-        _ => {
-            let folder = tempfile::tempdir().unwrap();
-            let config = SqliteConfig::at(folder.path().join("records.db"));
-            let clock = ManualClock::at(start_of_time());
-            Engine {
-                name: "sqlite",
-                records: Arc::new(SqliteRecords::open(config, clock).unwrap()),
-                _folder: Some(folder),
-            }
-        }
-    };
-    let plan = MigrationPlan::new(tables()).unwrap();
-    engine.records.migrate(&plan).await.unwrap();
-    engine
-}
-
-pub fn start_of_time() -> DateTime<Utc> {
-    DateTime::UNIX_EPOCH + TimeDelta::days(20_000)
-}
-
 /// One life of a process over a store that outlives it.
 pub struct World {
     pub engine: Engine,
@@ -192,13 +146,13 @@ impl World {
     }
 
     pub async fn with_faults(engine: Engine, rates: FaultRates, seed: u64) -> Self {
-        let clock = ManualClock::at(start_of_time());
+        let clock = engine.clock();
         let events = MemoryEvents::new(clock.clone(), RetryPolicy::default()).unwrap();
         let group = riwaq_events::Group::new(GROUP, [CHANGED]);
         events.declare_group(&group).await.unwrap();
         let faulty = Arc::new(Faulty::new(engine.records.clone(), rates, seed));
         let store = Store::new(faulty.clone());
-        let (outbox, notes) = process(store, Arc::new(events.clone()), &clock);
+        let (outbox, notes) = process(&engine, store, Arc::new(events.clone()), &clock);
         Self {
             engine,
             faulty,
@@ -218,13 +172,22 @@ impl World {
     pub fn restart(&mut self) {
         self.faulty.revive();
         let store = Store::new(self.faulty.clone());
-        (self.outbox, self.notes) = process(store, Arc::new(self.events.clone()), &self.clock);
+        (self.outbox, self.notes) = self.process(store, Arc::new(self.events.clone()));
     }
 
     /// A new process over the bare store, without faults.
     pub fn heal(&mut self) {
-        (self.outbox, self.notes) =
-            process(self.truth(), Arc::new(self.events.clone()), &self.clock);
+        (self.outbox, self.notes) = self.process(self.truth(), Arc::new(self.events.clone()));
+    }
+
+    /// Another process of the same service, over a store and events of its own.
+    pub fn process(&self, store: Store, events: Arc<dyn Events>) -> (Outbox, Journal<Note>) {
+        process(&self.engine, store, events, &self.clock)
+    }
+
+    /// An id in this world.
+    pub fn id(&self, number: u128) -> Uuid {
+        self.engine.id(number)
     }
 
     /// Lets a relay of this process walk until nothing remains, as time passes.
@@ -249,8 +212,18 @@ impl World {
     }
 
     pub async fn pointers(&self) -> Vec<Intent> {
-        let page = self.truth().scan_table::<Intent>(None, 1000).await.unwrap();
-        page.rows.into_iter().map(|stored| stored.row).collect()
+        let mut pointers = whole_table::<Intent>(&self.truth()).await;
+        pointers.retain(|pointer| pointer.service == self.engine.service());
+        pointers
+    }
+
+    /// The notes that are shown, of every owner in this room and in those of `ids`.
+    pub async fn shown(&self, ids: &[Uuid]) -> Vec<NoteByOwner> {
+        let mut rows = whole_table::<NoteByOwner>(&self.truth()).await;
+        let is_shown = |room| room == self.engine.room || ids.iter().any(|id| room == room_of(*id));
+        rows.retain(|row| is_shown(row.room));
+        rows.sort_by_key(|row| row.id);
+        rows
     }
 
     /// Every event published so far, by id, with how often it came.
@@ -283,7 +256,7 @@ impl World {
         let (engine, truth) = (self.engine.name, self.truth());
         let published = self.published().await;
         let (mut expected, mut rows) = (Vec::new(), Vec::new());
-        let (_, notes) = process(truth.clone(), Arc::new(self.events.clone()), &self.clock);
+        let (_, notes) = self.process(truth.clone(), Arc::new(self.events.clone()));
         for id in ids {
             let history = notes.history(id, None, 1000).await.unwrap();
             for (at, version) in history.iter().rev().enumerate() {
@@ -307,10 +280,7 @@ impl World {
             told, expected,
             "[{engine}] published events and versions differ"
         );
-        let stored = truth.scan_table::<NoteByOwner>(None, 1000).await.unwrap();
-        let mut stored: Vec<NoteByOwner> =
-            stored.rows.into_iter().map(|stored| stored.row).collect();
-        stored.sort_by_key(|row| row.id);
+        let stored = self.shown(ids).await;
         rows.sort_by_key(|row| row.id);
         assert_eq!(
             stored, rows,
@@ -320,14 +290,15 @@ impl World {
     }
 }
 
-pub fn process(
+fn process(
+    engine: &Engine,
     store: Store,
     events: Arc<dyn Events>,
     clock: &Arc<ManualClock>,
 ) -> (Outbox, Journal<Note>) {
     let options = OutboxOptions::default();
     let outbox = Outbox::new(
-        "notes",
+        &engine.service(),
         store,
         events,
         clock.clone(),
@@ -354,6 +325,15 @@ pub async fn change(
         .await
 }
 
-pub fn id(number: u128) -> Uuid {
-    Uuid::from_u128(number)
+/// Every row of a table, page by page.
+pub async fn whole_table<T: Table>(store: &Store) -> Vec<T> {
+    let (mut rows, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.scan_table::<T>(after.as_ref(), 200).await.unwrap();
+        rows.extend(page.rows.into_iter().map(|stored| stored.row));
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return rows,
+        }
+    }
 }
