@@ -24,13 +24,22 @@ async fn run(script: &str, person: &str, last_line: &str) -> Result<()> {
     let script = format!("{}/python/{script}", env!("CARGO_MANIFEST_DIR"));
     let login = format!("{person}@riwaq.local");
     let output = Command::new(python)
-        .args([script.as_str(), &program.url(), &login, program.demo_password()])
+        .args([
+            script.as_str(),
+            &program.url(),
+            &login,
+            program.demo_password(),
+        ])
         .env("AUTHLIB_INSECURE_TRANSPORT", "1")
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .output()?;
     let said = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{said}\n{errors}\n{}", program.log_end());
+    ensure!(
+        output.status.success(),
+        "{said}\n{errors}\n{}",
+        program.log_end()
+    );
     ensure!(said.contains(last_line), "{said}");
     Ok(())
 }
