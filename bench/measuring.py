@@ -97,7 +97,7 @@ def p99(url, headers, rate, seconds):
     workers = 10
     said = subprocess.run(["hey", "-z", f"{seconds}s", "-c", str(workers), "-q", str(rate / workers),
                            *header_arguments(headers), url], capture_output=True, text=True, check=True).stdout
-    if re.search(r"\[[45]\d\d\]", said):
+    if re.search(r"\[[45]\d\d\]\s+\d+ responses|Error distribution", said):
         sys.exit(said)
     return float(re.search(r"99%+ in ([\d.]+) secs", said)[1])
 
