@@ -6,31 +6,47 @@ use anyhow::Result;
 
 use crate::{paths, process};
 
+/// How the program is built.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// Quickly, for tests.
+    Debug,
+    /// Optimised, and linked quickly: for running from the repository.
+    Local,
+    /// Optimised as a whole: what is handed out.
+    Release,
+}
+
+impl Profile {
+    /// The folder beneath cargo's target folder.
+    const fn folder(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Local => "local",
+            Self::Release => "release",
+        }
+    }
+}
+
 /// Builds the whole program; gives the path of the one file.
-pub(crate) fn build(release: bool) -> Result<PathBuf> {
+pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
     let mut cargo = process::cargo();
     cargo.args(["build", "--locked", "--bin", "riwaq"]);
-    if release {
-        cargo.args(["--package", "riwaq", "--release"]);
-    } else {
+    match profile {
         // The same feature set as `cargo test --workspace`: nothing is compiled twice.
-        cargo.arg("--workspace");
-    }
+        Profile::Debug => cargo.arg("--workspace"),
+        Profile::Local | Profile::Release => {
+            cargo.args(["--package", "riwaq", "--profile", profile.folder()])
+        }
+    };
     process::run(&mut cargo)?;
-    Ok(binary(release))
+    Ok(paths::target().join(profile.folder()).join("riwaq"))
 }
 
-/// Where the built program lies.
-pub(crate) fn binary(release: bool) -> PathBuf {
-    paths::target()
-        .join(if release { "release" } else { "debug" })
-        .join("riwaq")
-}
-
-/// Builds the optimised program and starts `riwaq dev` in the foreground.
+/// Builds the program and starts `riwaq dev` in the foreground.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     use std::os::unix::process::CommandExt;
-    let program = build(true)?;
+    let program = build(Profile::Local)?;
     // Replaces this process, so that Ctrl-C and SIGTERM reach Riwaq alone and it drains.
     let error = std::process::Command::new(&program)
         .arg("dev")

@@ -56,7 +56,12 @@ fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Run { args } => build::run(&args),
         Command::Build { release } => {
-            build::build(release).map(|path| println!("{}", path.display()))
+            let profile = if release {
+                build::Profile::Release
+            } else {
+                build::Profile::Debug
+            };
+            build::build(profile).map(|path| println!("{}", path.display()))
         }
         Command::Test(options) => test::run(&options),
         Command::Check => checks::all(),

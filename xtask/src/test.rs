@@ -65,7 +65,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 fn tests(options: &Options, cassandra: &Cassandra) -> Result<(Counts, Matrix)> {
-    let program = build::build(false)?;
+    let program = build::build(build::Profile::Debug)?;
     let mut cargo = process::cargo();
     cargo.args(["test", "--locked", "--no-fail-fast"]);
     if options.args.is_empty() {
