@@ -1,0 +1,1 @@
+//! Accounts in Keycloak, by its admin REST interface.
