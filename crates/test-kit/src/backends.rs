@@ -11,13 +11,41 @@ pub enum Backend<T> {
     NotRun,
 }
 
-/// The address of the Cassandra node (`RIWAQ_TEST_CASSANDRA`, `host:port`, role `cassandra`).
-///
-/// # Panics
-/// When it is missing although `RIWAQ_TEST_REQUIRED` names it: then the test has failed.
-#[must_use]
-pub fn cassandra() -> Backend<String> {
-    find("cassandra", "RIWAQ_TEST_CASSANDRA")
+/// One real server, the variable that holds where it is, and the function that asks for it.
+macro_rules! servers {
+    ($($(#[$doc:meta])* $name:ident, $label:literal, $variable:literal;)*) => {$(
+        $(#[$doc])*
+        ///
+        /// # Panics
+        /// When it is missing although `RIWAQ_TEST_REQUIRED` names it: then the test has failed.
+        #[must_use]
+        pub fn $name() -> Backend<String> {
+            find($label, $variable)
+        }
+    )*};
+}
+
+servers! {
+    /// One Cassandra node: `host:port`, role `cassandra`.
+    cassandra, "cassandra", "RIWAQ_TEST_CASSANDRA";
+    /// Three Cassandra nodes: `host:port`, with commas between; TLS is optional on the same ports.
+    cassandra_cluster, "cassandra-cluster", "RIWAQ_TEST_CASSANDRA_CLUSTER";
+    /// MinIO: `http://access:secret@host:port`.
+    s3, "s3", "RIWAQ_TEST_S3";
+    /// A second S3 server of other makers, over TLS: `https://access:secret@host:port`.
+    s3_second, "s3-second", "RIWAQ_TEST_S3_SECOND";
+    /// RabbitMQ: `amqp://user:password@host:port/%2f`; the user may administer it.
+    rabbitmq, "rabbitmq", "RIWAQ_TEST_RABBITMQ";
+    /// The same RabbitMQ over TLS: `amqps://…`.
+    rabbitmq_tls, "rabbitmq-tls", "RIWAQ_TEST_RABBITMQ_TLS";
+    /// OpenSearch: `http://host:port`.
+    opensearch, "opensearch", "RIWAQ_TEST_OPENSEARCH";
+    /// Keycloak: `http://admin:password@host:port`, an administrator of the realm `master`.
+    keycloak, "keycloak", "RIWAQ_TEST_KEYCLOAK";
+    /// The same Keycloak over TLS: `https://…`.
+    keycloak_tls, "keycloak-tls", "RIWAQ_TEST_KEYCLOAK_TLS";
+    /// The file of the authority (PEM) that signed every test server's certificate.
+    authority, "authority", "RIWAQ_TEST_CA";
 }
 
 /// A Python that has the stock protocol clients (`RIWAQ_TEST_PYTHON`).

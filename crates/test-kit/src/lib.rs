@@ -8,6 +8,9 @@ mod backends;
 mod client;
 mod program;
 
-pub use backends::{Backend, cassandra, python};
+pub use backends::{
+    Backend, authority, cassandra, cassandra_cluster, keycloak, keycloak_tls, opensearch, python,
+    rabbitmq, rabbitmq_tls, s3, s3_second,
+};
 pub use client::{Answer, Client, multipart};
 pub use program::{Program, ProgramBuilder, free_port};
