@@ -24,7 +24,6 @@ pub(crate) fn all() -> Result<()> {
         std::process::Command::new(deny)
             .current_dir(crate::paths::root())
             .args([
-                "--offline",
                 "check",
                 "--hide-inclusion-graph",
                 "bans",
