@@ -16,6 +16,17 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Reads all of it.
+    pub(crate) async fn read(response: reqwest::Response) -> Result<Self> {
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        Ok(Self {
+            status,
+            headers,
+            body: response.bytes().await?.to_vec(),
+        })
+    }
+
     /// The body as JSON; `null` where it is none.
     #[must_use]
     pub fn json(&self) -> Value {
@@ -86,9 +97,19 @@ impl Client {
     /// An anonymous client of the program at `base`. Redirects are not followed.
     #[must_use]
     pub fn new(base: &str) -> Self {
+        Self::build(base, reqwest::Client::builder())
+    }
+
+    /// One that opens a connection for each request: what balances connections balances its requests.
+    #[must_use]
+    pub fn unpooled(base: &str) -> Self {
+        Self::build(base, reqwest::Client::builder().pool_max_idle_per_host(0))
+    }
+
+    fn build(base: &str, http: reqwest::ClientBuilder) -> Self {
         // The client wants a TLS provider to be installed, also for plain HTTP.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
+        let http = http
             .redirect(reqwest::redirect::Policy::none())
             .timeout(std::time::Duration::from_secs(60))
             .build()
@@ -151,14 +172,7 @@ impl Client {
     /// # Errors
     /// When no whole answer comes.
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer> {
-        let response = request.send().await?;
-        let status = response.status().as_u16();
-        let headers = response.headers().clone();
-        Ok(Answer {
-            status,
-            headers,
-            body: response.bytes().await?.to_vec(),
-        })
+        Answer::read(request.send().await?).await
     }
 
     /// GET.

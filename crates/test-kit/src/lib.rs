@@ -1,16 +1,30 @@
-//! The test harness: starts the real program, kills and restarts it, speaks HTTP to it, and finds
-//! the real backends.
+//! The test harness: starts the real program in either mode, kills and restarts it, spoils its network, speaks
+//! HTTP to it as a program or a browser does, keeps the history of what was asked, and finds the real backends.
 //!
 //! Owns processes and waiting. Must not know any service's rules: it speaks HTTP as a stranger does.
 #![allow(clippy::print_stdout, reason = "a test says what was not run")]
 
 mod backends;
+mod browser;
+mod chaos;
 mod client;
+mod history;
+mod installation;
+mod ports;
+mod process;
 mod program;
+mod tries;
 
 pub use backends::{
     Backend, authority, cassandra, cassandra_cluster, keycloak, keycloak_tls, opensearch, python,
     rabbitmq, rabbitmq_tls, s3, s3_second,
 };
+pub use browser::{Browser, Form, Page, sign_in_at};
+pub use chaos::{ChaosProxy, Fault};
 pub use client::{Answer, Client, multipart};
-pub use program::{Program, ProgramBuilder, free_port};
+pub use history::{History, Operation, Outcome, Pending, Verdict};
+pub use installation::{Figures, Installation, InstallationBuilder, Replica};
+pub use ports::{ReservedPort, free_port};
+pub use process::Process;
+pub use program::{Program, ProgramBuilder};
+pub use tries::{Patience, Tried, retry_after};

@@ -1,36 +1,24 @@
-//! The real program as a child process.
+//! The real program with every role, as one child process.
 
-use std::fs::File;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use crate::backends::variable;
 use crate::client::Client;
+use crate::ports::ReservedPort;
+use crate::process::{Process, log_end, riwaq};
 
 const READY: Duration = Duration::from_secs(60);
-const DRAIN: Duration = Duration::from_secs(40);
-
-/// A free port of loopback. Another process may take it before it is used; that is rare and loud.
-///
-/// # Errors
-/// When the machine has none left.
-pub fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
-}
 
 /// How a program is to be started.
 #[derive(Debug)]
 pub struct ProgramBuilder {
     demo_password: String,
     variables: Vec<(String, String)>,
-    port: u16,
+    port: ReservedPort,
 }
 
 impl ProgramBuilder {
@@ -42,7 +30,7 @@ impl ProgramBuilder {
         Ok(Self {
             demo_password: "a-demo-password-for-tests".into(),
             variables: vec![("RIWAQ_GATEWAY_RATE_LIMIT".into(), "off".into())],
-            port: free_port()?,
+            port: ReservedPort::new()?,
         })
     }
 
@@ -62,7 +50,7 @@ impl ProgramBuilder {
         let mut program = Program {
             builder: self,
             folder,
-            child: None,
+            process: None,
         };
         program.start().await?;
         Ok(program)
@@ -74,14 +62,14 @@ impl ProgramBuilder {
 pub struct Program {
     builder: ProgramBuilder,
     folder: TempDir,
-    child: Option<Child>,
+    process: Option<Process>,
 }
 
 impl Program {
     /// The address that it answers at, without a slash at the end.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.builder.port)
+        format!("http://{}", self.builder.port.address())
     }
 
     /// The password of the three demonstration accounts.
@@ -105,7 +93,7 @@ impl Program {
     /// Its process id while it runs.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
-        self.child.as_ref().map(Child::id)
+        self.process.as_ref().map(Process::pid)
     }
 
     /// Starts it again on the same port and data.
@@ -113,17 +101,14 @@ impl Program {
     /// # Errors
     /// As [`ProgramBuilder::start`].
     pub async fn start(&mut self) -> Result<()> {
-        let output = File::options().create(true).append(true).open(self.log())?;
-        let child = self
-            .command(&["dev"])?
-            .args(["--port", &self.builder.port.to_string()])
-            .args(["--demo-password", &self.builder.demo_password])
-            .stdout(output.try_clone()?)
-            .stderr(output)
-            .spawn()
-            .context("cannot start riwaq")?;
-        self.child = Some(child);
-        self.wait_until_ready().await
+        let mut command = self.command(&["dev"])?;
+        command
+            .args(["--port", &self.builder.port.port().to_string()])
+            .args(["--demo-password", &self.builder.demo_password]);
+        let mut process = Process::start(command, &self.log())?;
+        process.ready(self.builder.port.address(), READY).await?;
+        self.process = Some(process);
+        Ok(())
     }
 
     /// The program with its environment and data folder set, for its other commands.
@@ -131,24 +116,12 @@ impl Program {
     /// # Errors
     /// When the program was not built.
     pub fn command(&self, args: &[&str]) -> Result<Command> {
-        let mut command = Command::new(program_path()?);
+        let mut command = riwaq(args)?;
+        let variables = self.builder.variables.iter();
         command
-            .args(args)
             .arg("--data-dir")
             .arg(self.data())
-            .env_clear()
-            .envs(
-                ["PATH", "HOME", "TMPDIR"]
-                    .iter()
-                    .filter_map(|name| Some((name, variable(name)?))),
-            )
-            .envs(
-                self.builder
-                    .variables
-                    .iter()
-                    .map(|(name, value)| (name, value)),
-            )
-            .stdin(Stdio::null());
+            .envs(variables.map(|(name, value)| (name, value)));
         Ok(command)
     }
 
@@ -157,10 +130,7 @@ impl Program {
     /// # Errors
     /// When it had ended already.
     pub fn kill(&mut self) -> Result<()> {
-        let mut child = self.child.take().context("it does not run")?;
-        child.kill()?;
-        child.wait()?;
-        Ok(())
+        self.process.take().context("it does not run")?.kill()
     }
 
     /// SIGTERM, and waits until it has drained and ended.
@@ -168,20 +138,9 @@ impl Program {
     /// # Errors
     /// When it does not end in time or ends with a failure.
     pub async fn terminate(&mut self) -> Result<()> {
-        let mut child = self.child.take().context("it does not run")?;
-        kill(Pid::from_raw(child.id().try_into()?), Signal::SIGTERM)?;
-        let started = Instant::now();
-        while started.elapsed() < DRAIN {
-            if let Some(status) = child.try_wait()? {
-                if !status.success() {
-                    bail!("it ended with {status}:\n{}", self.log_end());
-                }
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        child.kill()?;
-        bail!("it did not end after SIGTERM:\n{}", self.log_end())
+        let process = self.process.take().context("it does not run")?;
+        process.terminate().await?;
+        Ok(())
     }
 
     /// An anonymous client of it.
@@ -200,69 +159,9 @@ impl Program {
             .await
     }
 
-    async fn wait_until_ready(&mut self) -> Result<()> {
-        let started = Instant::now();
-        let client = self.client();
-        loop {
-            if let Some(child) = &mut self.child
-                && let Some(status) = child.try_wait()?
-            {
-                self.child = None;
-                bail!(
-                    "it ended with {status} before it was ready:\n{}",
-                    self.log_end()
-                );
-            }
-            if let Ok(answer) = client.get("/readyz").await
-                && answer.status == 200
-            {
-                return Ok(());
-            }
-            if started.elapsed() > READY {
-                bail!(
-                    "it was not ready in {} s:\n{}",
-                    READY.as_secs(),
-                    self.log_end()
-                );
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
     /// The last lines of its log.
     #[must_use]
     pub fn log_end(&self) -> String {
-        let text = std::fs::read_to_string(self.log()).unwrap_or_default();
-        let lines: Vec<_> = text.lines().collect();
-        lines[lines.len().saturating_sub(40)..].join("\n")
+        log_end(&self.log())
     }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
-/// `RIWAQ_TEST_PROGRAM`, else `riwaq` beside the folder of the running test.
-fn program_path() -> Result<PathBuf> {
-    if let Some(path) = variable("RIWAQ_TEST_PROGRAM") {
-        return Ok(path.into());
-    }
-    let test = std::env::current_exe()?;
-    let path = test
-        .ancestors()
-        .nth(2)
-        .unwrap_or(Path::new(""))
-        .join("riwaq");
-    if !path.exists() {
-        bail!(
-            "{} is not there: build it first with `cargo build`",
-            path.display()
-        );
-    }
-    Ok(path)
 }

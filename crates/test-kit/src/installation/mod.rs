@@ -1,0 +1,284 @@
+//! A whole installation: every role as processes of its own, several of each, behind one address.
+
+mod replica;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rand::RngExt;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+
+use crate::chaos::ChaosProxy;
+use crate::client::Client;
+use crate::ports::ReservedPort;
+use crate::process::riwaq;
+
+pub use replica::{Figures, Replica};
+
+/// The role that the front leads to.
+const PUBLIC: &str = "gateway";
+
+/// How an installation is to be started.
+#[derive(Debug)]
+pub struct InstallationBuilder {
+    roles: Vec<&'static str>,
+    replicas: usize,
+    settings: String,
+    variables: Vec<(String, String)>,
+    ready_within: Duration,
+    front: ReservedPort,
+}
+
+impl InstallationBuilder {
+    /// `replicas` processes of each role; one of the roles is the gateway.
+    ///
+    /// # Errors
+    /// When there is no free port.
+    pub fn new(roles: &[&'static str], replicas: usize) -> Result<Self> {
+        ensure!(
+            roles.contains(&PUBLIC) && replicas > 0,
+            "an installation needs a gateway"
+        );
+        Ok(Self {
+            roles: roles.to_vec(),
+            replicas,
+            settings: String::new(),
+            variables: Vec::new(),
+            ready_within: Duration::from_secs(180),
+            front: ReservedPort::new()?,
+        })
+    }
+
+    /// Lines for the configuration file (TOML), the same for every process.
+    #[must_use]
+    pub fn settings(mut self, toml: &str) -> Self {
+        self.settings.push_str(toml);
+        self.settings.push('\n');
+        self
+    }
+
+    /// A variable of every process's environment: secrets go here.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    /// The address that people will reach it by, known before it starts.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.front.address())
+    }
+
+    /// Migrates, starts everything at once, and waits until each process is ready.
+    ///
+    /// # Errors
+    /// When a process ends or is not ready in time; the error names it and holds the end of its log.
+    pub async fn start(self) -> Result<Installation> {
+        let folder = TempDir::with_prefix("riwaq-installation-")?;
+        let mut replicas = Vec::new();
+        for role in &self.roles {
+            for number in 0..self.replicas {
+                replicas.push(Replica::new(role, number, folder.path())?);
+            }
+        }
+        let shared = self.shared(&replicas);
+        std::fs::write(folder.path().join("riwaq.toml"), &self.settings)?;
+        let gateways = addresses(&replicas, PUBLIC);
+        let mut installation = Installation {
+            front: ChaosProxy::start_at(self.front, gateways, 0)?,
+            replicas,
+            shared,
+            folder,
+            ready_within: self.ready_within,
+            migrated_in: Duration::ZERO,
+            started_in: Duration::ZERO,
+        };
+        let began = Instant::now();
+        installation
+            .run(&["migrate"])
+            .await
+            .context("riwaq migrate")?;
+        installation.migrated_in = began.elapsed();
+        let began = Instant::now();
+        installation.start_all().await?;
+        installation.started_in = began.elapsed();
+        Ok(installation)
+    }
+
+    /// The environment that all processes share.
+    fn shared(&self, replicas: &[Replica]) -> Vec<(String, String)> {
+        let key: [u8; 32] = rand::rng().random();
+        let mut shared = vec![
+            ("RIWAQ_PUBLIC_URL".to_owned(), self.url()),
+            ("RIWAQ_SECRETS_MASTER_KEY".into(), STANDARD.encode(key)),
+            ("RIWAQ_GATEWAY_RATE_LIMIT".into(), "off".into()),
+        ];
+        for role in self.roles.iter().filter(|role| **role != PUBLIC) {
+            let urls: Vec<_> = addresses(replicas, role)
+                .iter()
+                .map(|address| format!("http://{address}"))
+                .collect();
+            shared.push((
+                format!("RIWAQ_PEERS_{}", role.to_uppercase()),
+                urls.join(","),
+            ));
+        }
+        shared.extend(self.variables.iter().cloned());
+        shared
+    }
+}
+
+fn addresses(replicas: &[Replica], role: &str) -> Vec<SocketAddr> {
+    let of_role = replicas.iter().filter(|replica| replica.role() == role);
+    of_role.map(Replica::address).collect()
+}
+
+/// A running installation; every process is killed when it is dropped.
+#[derive(Debug)]
+pub struct Installation {
+    front: ChaosProxy,
+    replicas: Vec<Replica>,
+    shared: Vec<(String, String)>,
+    folder: TempDir,
+    ready_within: Duration,
+    /// How long `riwaq migrate` took.
+    pub migrated_in: Duration,
+    /// How long it took from the first process's start until the last was ready.
+    pub started_in: Duration,
+}
+
+impl Installation {
+    /// The address that people reach it by, without a slash at the end. Connections go to the gateways in turn.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.front.address())
+    }
+
+    /// What stands in front of the gateways.
+    #[must_use]
+    pub fn front(&self) -> &ChaosProxy {
+        &self.front
+    }
+
+    /// An anonymous client whose every request is a new connection, and so goes to the next gateway.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::unpooled(&self.url())
+    }
+
+    /// Its processes.
+    #[must_use]
+    pub fn replicas(&self) -> &[Replica] {
+        &self.replicas
+    }
+
+    /// One of them.
+    ///
+    /// # Errors
+    /// When there is none of that role and number.
+    pub fn replica(&self, role: &str, number: usize) -> Result<&Replica> {
+        self.replicas
+            .iter()
+            .find(|replica| replica.role() == role && replica.number() == number)
+            .with_context(|| format!("no {role} {number}"))
+    }
+
+    /// The addresses of a role's processes.
+    #[must_use]
+    pub fn addresses(&self, role: &str) -> Vec<SocketAddr> {
+        addresses(&self.replicas, role)
+    }
+
+    /// Starts a process that was killed or has ended, and waits until it is ready; gives how long that took.
+    ///
+    /// # Errors
+    /// When it runs already, ends, or is not ready in time.
+    pub async fn restart(&self, role: &str, number: usize) -> Result<Duration> {
+        let replica = self.replica(role, number)?;
+        replica.start(self.command(&["serve", role])?)?;
+        replica.ready(self.ready_within).await
+    }
+
+    /// The program with the configuration of this installation, for its other commands.
+    ///
+    /// # Errors
+    /// When the program was not built.
+    pub fn command(&self, args: &[&str]) -> Result<Command> {
+        let mut command = riwaq(args)?;
+        command
+            .arg("--config")
+            .arg(self.folder.path().join("riwaq.toml"))
+            .arg("--data-dir")
+            .arg(self.data())
+            .envs(self.shared.iter().map(|(name, value)| (name, value)));
+        Ok(command)
+    }
+
+    /// Runs another command to its end.
+    ///
+    /// # Errors
+    /// When it fails; the error holds what it said.
+    pub async fn run(&self, args: &[&str]) -> Result<Output> {
+        let mut command = tokio::process::Command::from(self.command(args)?);
+        let output = command.kill_on_drop(true).output().await?;
+        if !output.status.success() {
+            bail!(
+                "riwaq {} ended with {}:\n{}\n{}",
+                args.join(" "),
+                output.status,
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        Ok(output)
+    }
+
+    /// A folder of its own. Nothing that must be kept lies in it.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The ends of all logs.
+    #[must_use]
+    pub fn log_ends(&self) -> String {
+        let ends = self
+            .replicas
+            .iter()
+            .map(|replica| format!("--- {replica}\n{}", replica.log_end()));
+        ends.collect::<Vec<_>>().join("\n")
+    }
+
+    /// What each process takes now.
+    #[must_use]
+    pub fn figures(&self) -> Vec<Figures> {
+        let figures = self
+            .replicas
+            .iter()
+            .filter_map(|replica| replica.figures().ok());
+        figures.collect()
+    }
+
+    async fn start_all(&self) -> Result<()> {
+        for replica in &self.replicas {
+            replica.start(self.command(&["serve", replica.role()])?)?;
+        }
+        let mut waiting = JoinSet::new();
+        for replica in &self.replicas {
+            let replica = replica.clone();
+            let limit = self.ready_within;
+            waiting.spawn(async move { replica.ready(limit).await });
+        }
+        while let Some(ready) = waiting.join_next().await {
+            ready??;
+        }
+        Ok(())
+    }
+}
