@@ -6,8 +6,8 @@
 //! keeps. Must not know profiles (names of people live in the users service), tokens, sessions
 //! or HTTP.
 //!
-//! An account's id is the person's user id, the `sub` of every token. Adapters keep no login
-//! name in clear: see [`LoginName`].
+//! An account's id is the person's user id, the `sub` of every token. Directories of our own keep
+//! no login name in clear: see [`LoginName`].
 
 #![warn(missing_docs)]
 

@@ -33,8 +33,8 @@ impl LoginField {
 /// (case, width, composition of accents) are equal here.
 ///
 /// The normal form is NFKC over a case mapping, repeated until it stands still (after Unicode
-/// Standard Annex 31, identifiers). It is what an adapter hashes; the clear text is personal data
-/// and must not be stored, nor printed: `Debug` hides it.
+/// Standard Annex 31, identifiers). It is what an adapter hashes, or hands to an external directory;
+/// the clear text is personal data and must not be printed: `Debug` hides it.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LoginName {
     field: LoginField,
@@ -124,7 +124,7 @@ impl LoginName {
         self.field
     }
 
-    /// The normal form. Personal data: hash it, never store or print it.
+    /// The normal form. Personal data: hash it, or hand it to the directory that has to know it; never print it.
     #[must_use]
     pub fn folded(&self) -> &str {
         &self.folded

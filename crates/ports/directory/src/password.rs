@@ -15,7 +15,10 @@ const MAX_RAW_BYTES: usize = MAX_PASSWORD_CHARS * 16;
 /// A new password that keeps the rules, in the form that is hashed. Wiped when dropped; `Debug`
 /// hides it.
 #[derive(Clone)]
-pub struct Password(Zeroizing<String>);
+pub struct Password {
+    normal: Zeroizing<String>,
+    typed: Zeroizing<String>,
+}
 
 impl Password {
     /// Takes a password of [`MIN_PASSWORD_CHARS`] to [`MAX_PASSWORD_CHARS`] characters, counted
@@ -47,13 +50,21 @@ impl Password {
         if normal.chars().any(char::is_control) {
             return Err(DirectoryError::invalid("password", "no control characters"));
         }
-        Ok(Self(normal))
+        let typed = Zeroizing::new(text.nfc().collect());
+        Ok(Self { normal, typed })
     }
 
     /// What is hashed.
     #[must_use]
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.normal
+    }
+
+    /// As typed, accents composed (NFC) as keyboards send them: for an external directory that
+    /// compares what is typed at its own page without normalising it.
+    #[must_use]
+    pub fn expose_typed(&self) -> &str {
+        &self.typed
     }
 }
 
@@ -90,6 +101,14 @@ mod tests {
         let composed = Password::new("crème brûlée!").unwrap();
         let decomposed = Password::new("cre\u{300}me bru\u{302}le\u{301}e!").unwrap();
         assert_eq!(composed.expose(), decomposed.expose());
+        assert_eq!(composed.expose_typed(), decomposed.expose_typed());
+    }
+
+    #[test]
+    fn an_external_directory_is_given_what_keyboards_type() {
+        let password = Password::new("ﬁve km² of sand").unwrap();
+        assert_eq!(password.expose(), "five km2 of sand");
+        assert_eq!(password.expose_typed(), "ﬁve km² of sand");
     }
 
     #[test]

@@ -21,7 +21,9 @@ pub type SharedDirectory = Arc<dyn Directory>;
 /// - A change is whole: roles, status, names and password of one call take effect together.
 /// - Every call may be repeated after [`DirectoryError::is_retryable`]; repeating never does
 ///   the effect twice.
-/// - Login names and passwords are never stored or logged in clear.
+/// - Login names and passwords are never logged, and passwords never stored in clear. A directory of
+///   ours does not store login names in clear either; an external one has to show them at its own
+///   sign-in page, and keeps them as [`LoginName::folded`](crate::LoginName::folded).
 ///
 /// Whether the id of a deleted account may be used again is the adapter's affair: callers make a
 /// new id for a new account.
@@ -78,10 +80,35 @@ pub trait Directory: Send + Sync + std::fmt::Debug + 'static {
         password: &str,
     ) -> Result<Option<Account>, DirectoryError>;
 
-    /// A page of all accounts, for operators. An account that exists during the whole listing is
-    /// in exactly one page; one that is made or removed meanwhile may be in one or none.
+    /// A page of all accounts, for operators. An account that exists, under the same login names,
+    /// during the whole listing is in exactly one page; one that is made, removed or renamed
+    /// meanwhile may be in one or none. (An external directory that can only count places may show
+    /// accounts again where everybody of the page before was removed between two calls.)
     ///
     /// # Errors
     /// `Invalid` for a `limit` of 0 or over [`MAX_LIST`](crate::MAX_LIST); `BadCursor`; `Unavailable`.
     async fn list(&self, after: Option<&str>, limit: usize) -> Result<AccountPage, DirectoryError>;
+
+    /// Completes a change of this account that was cut off in the middle: by a crash, or by an
+    /// [`DirectoryError::Unavailable`] that nobody repeated. Until then the directory shows the
+    /// account as changed, while an external one may still sign people in with roles from before.
+    /// Idempotent; nothing to do where a change is one write, or where there is no such account.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn settle(&self, id: Uuid) -> Result<(), DirectoryError> {
+        let _one_write_is_never_cut_off = id;
+        Ok(())
+    }
+
+    /// Ends every session that the directory itself keeps for this account, so that nobody goes
+    /// on with a password from before. Idempotent; nothing to do where the caller keeps the
+    /// sessions, or where there is no such account.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn end_sessions(&self, id: Uuid) -> Result<(), DirectoryError> {
+        let _the_caller_keeps_the_sessions = id;
+        Ok(())
+    }
 }

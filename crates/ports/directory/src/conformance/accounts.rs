@@ -271,3 +271,51 @@ pub(super) async fn a_second_handle_sees_every_change(factory: &dyn Factory) {
     one.delete(id(1)).await.unwrap();
     assert_eq!(two.find_by_login("new@example.org").await.unwrap(), None);
 }
+
+pub(super) async fn a_set_password_is_seen_and_counts_as_a_change(factory: &dyn Factory) {
+    let directory = factory.fresh().await.open().await;
+    let created = directory.create(student(1)).await.unwrap();
+    assert!(!created.has_password);
+    let change = AccountChange {
+        password: Some(password("correct horse battery")),
+        ..AccountChange::default()
+    };
+    let result = directory.update(id(1), change.clone()).await;
+    if !directory.capabilities().sets_passwords {
+        assert!(
+            matches!(result, Err(DirectoryError::Unsupported { .. })),
+            "{result:?}"
+        );
+        return;
+    }
+    let first = result.unwrap();
+    assert!(first.has_password && first.version > created.version);
+    // The same one again is a change too: nobody may learn from the version that it was the same.
+    let second = directory.update(id(1), change).await.unwrap();
+    assert!(second.version > first.version);
+    let with_password = NewAccount {
+        password: Some(password("correct horse battery")),
+        ..student(2)
+    };
+    let created = directory.create(with_password).await.unwrap();
+    assert!(created.has_password);
+    assert_eq!(
+        directory.get(&[id(1), id(2)]).await.unwrap(),
+        vec![second, created]
+    );
+}
+
+pub(super) async fn settling_and_ending_sessions_change_no_account(factory: &dyn Factory) {
+    let directory = factory.fresh().await.open().await;
+    let before = directory.create(student(1)).await.unwrap();
+    for _ in 0..2 {
+        directory.settle(id(1)).await.unwrap();
+        directory.end_sessions(id(1)).await.unwrap();
+    }
+    assert_eq!(directory.get(&[id(1)]).await.unwrap(), vec![before]);
+    directory.settle(id(9)).await.expect("nobody is settled");
+    directory
+        .end_sessions(id(9))
+        .await
+        .expect("nobody has no sessions");
+}

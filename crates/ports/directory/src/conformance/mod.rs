@@ -67,6 +67,8 @@ checks! {
     accounts::bad_values_name_their_field_and_change_nothing,
     accounts::acknowledged_changes_survive_a_reopen,
     accounts::a_second_handle_sees_every_change,
+    accounts::a_set_password_is_seen_and_counts_as_a_change,
+    accounts::settling_and_ending_sessions_change_no_account,
     logins::both_names_find_the_account,
     logins::case_and_composition_do_not_matter,
     logins::a_taken_name_conflicts_by_field_and_frees_the_other,

@@ -170,12 +170,13 @@ pub(super) async fn random_runs_agree_with_the_memory_version(factory: &dyn Fact
             .current();
         let mut backing = factory.fresh().await;
         let mut directory = backing.open().await;
-        if !directory.capabilities().verifies_passwords {
-            return;
-        }
+        let verifies = directory.capabilities().verifies_passwords;
         let model: SharedDirectory = std::sync::Arc::new(MemoryDirectory::new());
         let mut generation = [0; 5];
         for (n, step) in steps.iter().enumerate() {
+            if matches!(step, Step::Verify { .. }) && !verifies {
+                continue;
+            }
             let expected = perform(&model, step, &generation).await;
             let got = perform(&directory, step, &generation).await;
             assert_eq!(
