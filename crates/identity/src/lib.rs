@@ -42,7 +42,6 @@
 pub mod access;
 mod actor;
 mod config;
-mod crypto;
 mod follow;
 pub mod grpc;
 mod http;
@@ -54,7 +53,6 @@ mod token;
 pub use access::{Permission, PermissionSet, RoleBook, RoleSource, RoleSourceError};
 pub use actor::{Actor, MaybeActor};
 pub use config::IdentityConfig;
-pub use crypto::install_crypto;
 pub use follow::{EVENT_KEYS_CHANGED, EVENT_REVOKED, EVENT_ROLE_CHANGED};
 pub use grpc::{CallerPolicy, Callers, CallingService, GrpcRevocations, GrpcRoles};
 pub use http::{HttpKeys, IdentityLayer, http_client};

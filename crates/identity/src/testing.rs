@@ -18,9 +18,8 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use ring::rand::SystemRandom;
-use ring::signature::{Ed25519KeyPair, KeyPair as _};
+use ring::signature::{Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
 use riwaq_api::{TokenError, TokenSource};
 use riwaq_clock::SharedClock;
 use rsa::pkcs1::EncodeRsaPrivateKey as _;
@@ -33,7 +32,7 @@ use crate::identity::{Identity, IdentityDeps};
 use crate::token::{
     KeyFetchError, KeyFetcher, Revocation, RevocationSource, RevocationSourceError,
 };
-use crate::{AUDIENCE, IdentityConfig, SERVICE_ROLE, install_crypto, service_id};
+use crate::{AUDIENCE, IdentityConfig, SERVICE_ROLE, service_id};
 
 /// Seconds that its tokens live.
 pub const TOKEN_SECONDS: i64 = 300;
@@ -44,11 +43,16 @@ const ISSUER: &str = "https://issuer.test";
 pub struct TestKey {
     /// Its id.
     pub kid: String,
-    /// Its algorithm.
-    pub algorithm: Algorithm,
+    /// Its algorithm, as headers name it.
+    pub algorithm: &'static str,
     /// Its public half.
     pub jwk: Value,
-    private: EncodingKey,
+    private: Arc<Private>,
+}
+
+enum Private {
+    Rsa(RsaKeyPair),
+    Ed25519(Ed25519KeyPair),
 }
 
 impl TestKey {
@@ -59,11 +63,12 @@ impl TestKey {
         let private = PRIVATE
             .get_or_init(|| rsa::RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).unwrap());
         let encode = |number: &rsa::BigUint| URL_SAFE_NO_PAD.encode(number.to_bytes_be());
+        let pair = RsaKeyPair::from_der(private.to_pkcs1_der().unwrap().as_bytes()).unwrap();
         Self {
             kid: kid.to_owned(),
-            algorithm: Algorithm::RS256,
+            algorithm: "RS256",
             jwk: json!({"kty": "RSA", "use": "sig", "alg": "RS256", "kid": kid, "n": encode(private.n()), "e": encode(private.e())}),
-            private: EncodingKey::from_rsa_der(private.to_pkcs1_der().unwrap().as_bytes()),
+            private: Arc::new(Private::Rsa(pair)),
         }
     }
 
@@ -75,27 +80,55 @@ impl TestKey {
         let x = URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
         Self {
             kid: kid.to_owned(),
-            algorithm: Algorithm::EdDSA,
+            algorithm: "EdDSA",
             jwk: json!({"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": kid, "x": x}),
-            private: EncodingKey::from_ed_der(document.as_ref()),
+            private: Arc::new(Private::Ed25519(pair)),
         }
     }
 
     /// A token with these claims, under a header of this key's id and algorithm.
     #[must_use]
     pub fn sign(&self, claims: &Value) -> String {
-        let header = Header {
-            kid: Some(self.kid.clone()),
-            ..Header::new(self.algorithm)
-        };
+        let header = json!({"typ": "JWT", "alg": self.algorithm, "kid": self.kid});
         self.sign_under(&header, claims)
     }
 
     /// A token with these claims under any header.
     #[must_use]
-    pub fn sign_under(&self, header: &Header, claims: &Value) -> String {
-        install_crypto();
-        jsonwebtoken::encode(header, claims, &self.private).unwrap()
+    pub fn sign_under(&self, header: &Value, claims: &Value) -> String {
+        self.sign_text(&header.to_string(), &claims.to_string())
+    }
+
+    /// A token of these texts, which need not be JSON.
+    #[must_use]
+    pub fn sign_text(&self, header: &str, claims: &str) -> String {
+        let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let message = format!(
+            "{}.{}",
+            encode(header.as_bytes()),
+            encode(claims.as_bytes())
+        );
+        let signature = self.signature(message.as_bytes());
+        format!("{message}.{}", encode(&signature))
+    }
+
+    /// This key's signature of `message`.
+    #[must_use]
+    pub fn signature(&self, message: &[u8]) -> Vec<u8> {
+        match &*self.private {
+            Private::Rsa(pair) => {
+                let mut signature = vec![0; pair.public().modulus_len()];
+                pair.sign(
+                    &RSA_PKCS1_SHA256,
+                    &SystemRandom::new(),
+                    message,
+                    &mut signature,
+                )
+                .unwrap();
+                signature
+            }
+            Private::Ed25519(pair) => pair.sign(message).as_ref().to_vec(),
+        }
     }
 }
 

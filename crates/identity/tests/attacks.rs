@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::jwk::Jwk;
-use jsonwebtoken::{Algorithm, Header};
 use riwaq_clock::ManualClock;
 use riwaq_identity::testing::{TOKEN_SECONDS, TestIssuer, TestKey};
 use riwaq_identity::{Identity, Permission, Refused, TokenOwner};
@@ -158,14 +156,11 @@ async fn key_ids_are_looked_up_and_nothing_else() {
         "TEST-1",
         " test-1",
     ] {
-        let header = Header {
-            kid: Some(kid.to_owned()),
-            ..Header::new(Algorithm::EdDSA)
-        };
+        let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": kid});
         let token = mine.sign_under(&header, &world.claims());
         assert_eq!(world.refused(&token).await, Refused::UnknownKey, "{kid:?}");
     }
-    let token = mine.sign_under(&Header::new(Algorithm::EdDSA), &world.claims());
+    let token = mine.sign_under(&json!({"alg": "EdDSA", "typ": "JWT"}), &world.claims());
     assert_eq!(
         world.refused(&token).await,
         Refused::UnknownKey,
@@ -178,36 +173,21 @@ async fn keys_that_a_token_brings_along_are_not_used() {
     let world = world();
     let mine = TestKey::ed25519("test-9");
     world.issuer.rotate_to(TestKey::ed25519("test-2"));
-    let jwk: Jwk = serde_json::from_value(mine.jwk.clone()).unwrap();
-    let plain = || Header {
-        kid: Some("test-2".to_owned()),
-        ..Header::new(Algorithm::EdDSA)
-    };
-    let headers = [
-        Header {
-            jwk: Some(jwk),
-            ..plain()
-        },
-        Header {
-            jku: Some("https://evil.test/jwks".to_owned()),
-            ..plain()
-        },
-        Header {
-            x5u: Some("https://evil.test/cert".to_owned()),
-            ..plain()
-        },
-        Header {
-            x5c: Some(vec!["MIIB".to_owned()]),
-            ..plain()
-        },
+    let extras = [
+        json!({"jwk": mine.jwk}),
+        json!({"jku": "https://evil.test/jwks"}),
+        json!({"x5u": "https://evil.test/cert"}),
+        json!({"x5c": ["MIIB"]}),
     ];
+    let headers = extras.map(|extra| {
+        let mut header = json!({"alg": "EdDSA", "typ": "JWT", "kid": "test-2"});
+        let more = extra.as_object().unwrap().clone();
+        header.as_object_mut().unwrap().extend(more);
+        header
+    });
     for header in headers {
         let token = mine.sign_under(&header, &world.claims());
-        assert_eq!(
-            world.refused(&token).await,
-            Refused::Signature,
-            "{header:?}"
-        );
+        assert_eq!(world.refused(&token).await, Refused::Signature, "{header}");
     }
 }
 
@@ -462,4 +442,136 @@ async fn only_a_services_token_is_a_services() {
         .await
         .unwrap();
     assert_eq!(actor.permissions(), riwaq_identity::PermissionSet::NONE);
+}
+
+#[tokio::test]
+async fn a_signature_is_of_the_text_and_has_one_spelling() {
+    let world = world();
+    let good = world.issuer.sign(&world.claims());
+    let parts: Vec<_> = good.split('.').collect();
+    // 256 bytes leave four unused bits in the last character: each other value of them is another token with the
+    // same bytes, which a list of revoked or used tokens would not know.
+    let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let last = parts[2].chars().last().unwrap();
+    let place = alphabet.find(last).unwrap();
+    for stray in 1..16 {
+        let other = alphabet.chars().nth(place + stray).unwrap();
+        let signature = format!("{}{other}", &parts[2][..parts[2].len() - 1]);
+        let token = format!("{}.{}.{signature}", parts[0], parts[1]);
+        assert_eq!(world.refused(&token).await, Refused::Malformed, "{other}");
+    }
+    for token in [
+        format!("{good}="),
+        format!("{good}=="),
+        format!("{good} "),
+        format!("{good}\n"),
+        format!("{}=.{}.{}", parts[0], parts[1], parts[2]),
+        format!("{}.{}=.{}", parts[0], parts[1], parts[2]),
+        format!(
+            "{}.{}.{}",
+            parts[0],
+            parts[1],
+            parts[2].replace(['-', '_'], "+")
+        ) + "+",
+        format!("{good}.{}", parts[2]),
+    ] {
+        let refused = world.refused(&token).await;
+        assert!(
+            matches!(refused, Refused::Malformed | Refused::Signature),
+            "{refused:?}: {token}"
+        );
+    }
+    // Shorter and longer signatures, and those of other keys' lengths.
+    for length in [0, 1, 64, 255, 257, 512, 1024, 1025] {
+        let signature = URL_SAFE_NO_PAD.encode(vec![1; length]);
+        let token = format!("{}.{}.{signature}", parts[0], parts[1]);
+        let refused = world.refused(&token).await;
+        assert!(
+            matches!(refused, Refused::Malformed | Refused::Signature),
+            "{length}: {refused:?}"
+        );
+    }
+    world.identity.verify(&good).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_claim_counts_once() {
+    let world = world();
+    let claims = world.claims().to_string();
+    let key = world.issuer.signing_key();
+    let header = json!({"alg": key.algorithm, "kid": key.kid}).to_string();
+    for twice in [
+        r#""sub":"7f0a3c3e-1d5e-4d6f-9a52-0d6e2c6f7a10""#,
+        r#""iss":"https://issuer.test""#,
+        r#""aud":"riwaq""#,
+        r#""exp":4102444800"#,
+        r#""iat":1"#,
+        r#""sid":"other""#,
+        r#""jti":"other""#,
+        r#""azp":"riwaq-users""#,
+        r#""typ":"Bearer""#,
+        r#""realm_access":{"roles":["admin"]}"#,
+    ] {
+        let spoilt = format!("{},{twice}}}", claims.strip_suffix('}').unwrap());
+        let refused = world.refused(&key.sign_text(&header, &spoilt)).await;
+        assert_eq!(refused, Refused::Malformed, "{twice}");
+    }
+    let roles = r#"{"roles":["student"],"roles":["admin"]}"#;
+    let spoilt = claims.replacen(r#"{"roles":["teacher"]}"#, roles, 1);
+    assert_ne!(spoilt, claims);
+    assert_eq!(
+        world.refused(&key.sign_text(&header, &spoilt)).await,
+        Refused::Malformed
+    );
+    // And so does the algorithm, whichever of the two fits.
+    for header in [
+        r#"{"alg":"RS256","alg":"none","kid":"test-1"}"#,
+        r#"{"alg":"none","alg":"RS256","kid":"test-1"}"#,
+        r#"{"alg":"RS256","kid":"test-1","kid":"test-1"}"#,
+    ] {
+        assert_eq!(
+            world.refused(&key.sign_text(header, &claims)).await,
+            Refused::Malformed,
+            "{header}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_must_be_understood_is_refused_however_well_it_is_signed() {
+    let world = world();
+    let key = world.issuer.signing_key();
+    for critical in [
+        json!(["exp"]),
+        json!(["b64"]),
+        json!([]),
+        json!(null),
+        json!("exp"),
+    ] {
+        let header = json!({"alg": key.algorithm, "kid": key.kid, "crit": critical, "b64": false});
+        let token = key.sign_under(&header, &world.claims());
+        assert_eq!(
+            world.refused(&token).await,
+            Refused::Malformed,
+            "{critical}"
+        );
+    }
+    let encrypted = format!("{}.AAAA", key.sign(&world.claims()));
+    assert_eq!(world.refused(&encrypted).await, Refused::Malformed);
+}
+
+#[tokio::test]
+async fn a_token_of_the_longest_length_is_read_and_a_byte_more_is_not() {
+    let world = world();
+    let longest = world.issuer.config().max_token_bytes;
+    let with_filling = |length: usize| {
+        world.with(|claims| drop(claims.insert("filling".to_owned(), json!("x".repeat(length)))))
+    };
+    let mut filling = 1;
+    while with_filling(filling + 1).len() <= longest {
+        filling += 1;
+    }
+    world.identity.verify(&with_filling(filling)).await.unwrap();
+    let refused = world.refused(&with_filling(filling + 1)).await;
+    assert_eq!(refused, Refused::TooLong);
 }

@@ -38,7 +38,6 @@ fn main() -> ExitCode {
 }
 
 fn start(command: Command) -> Result<()> {
-    riwaq_identity::install_crypto();
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

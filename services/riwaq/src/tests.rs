@@ -68,7 +68,6 @@ async fn parts(role: &'static Role) -> Parts {
 
 /// The status of a GET over a plain connection.
 async fn status(address: std::net::SocketAddr, path: &str) -> u16 {
-    riwaq_identity::install_crypto();
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::get(format!("http://{address}{path}"))
         .await

@@ -2,41 +2,35 @@
 
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use moka::sync::Cache;
-use ring::digest::{SHA256, digest};
 
 use super::Token;
 
-/// Keyed by digest: a dump of the cache's keys gives no token away.
-pub(super) type Fingerprint = [u8; 32];
-
-pub(super) struct TokenCache(Cache<Fingerprint, Arc<Token>>);
+/// Keyed by the whole token: two that hash alike are still told apart. The hash is keyed anew in every process, and
+/// only tokens that the issuer signed get in, so nobody can fill one place of the table.
+pub(super) struct TokenCache(Cache<Arc<str>, Arc<Token>, RandomState>);
 
 impl TokenCache {
     /// Entries leave when there are too many. That they expire is checked by whoever reads them.
     pub(super) fn new(capacity: u64) -> Self {
-        Self(Cache::new(capacity))
+        let builder = Cache::builder().max_capacity(capacity);
+        Self(builder.build_with_hasher(RandomState::default()))
     }
 
-    pub(super) fn get(&self, key: &Fingerprint) -> Option<Arc<Token>> {
-        self.0.get(key)
+    pub(super) fn get(&self, raw: &str) -> Option<Arc<Token>> {
+        self.0.get(raw)
     }
 
-    pub(super) fn insert(&self, key: Fingerprint, token: Arc<Token>) {
-        self.0.insert(key, token);
+    pub(super) fn insert(&self, token: Arc<Token>) {
+        self.0.insert(Arc::clone(&token.raw), token);
     }
 
-    pub(super) fn remove(&self, key: &Fingerprint) {
-        self.0.invalidate(key);
+    pub(super) fn remove(&self, raw: &str) {
+        self.0.invalidate(raw);
     }
 
     pub(super) fn clear(&self) {
         self.0.invalidate_all();
     }
-}
-
-pub(super) fn fingerprint(raw: &str) -> Fingerprint {
-    let mut fingerprint = [0; 32];
-    fingerprint.copy_from_slice(digest(&SHA256, raw.as_bytes()).as_ref());
-    fingerprint
 }

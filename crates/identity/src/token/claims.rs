@@ -1,22 +1,15 @@
 //! The claims as they are written, and the checks that need no key.
 
+use std::fmt;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
 use super::{Refused, Token, TokenOwner};
 use crate::{IdentityConfig, SERVICE_CLIENT_PREFIX, SERVICE_ROLE};
-
-/// The part of a token's header that is looked at. Keys that it may carry are not.
-#[derive(Debug, Deserialize)]
-pub(super) struct Header {
-    pub(super) alg: String,
-    pub(super) kid: Option<String>,
-    /// Extensions that must be understood (RFC 7515, section 4.1.11): we understand none.
-    pub(super) crit: Option<serde_json::Value>,
-}
 
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Claims {
@@ -41,14 +34,45 @@ struct RealmAccess {
     roles: Vec<Box<str>>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-enum Audience {
-    One(String),
-    Many(Vec<String>),
+/// One audience, or several in an array (RFC 7519, section 4.1.3).
+#[derive(Debug, Clone)]
+struct Audience(Vec<Box<str>>);
+
+impl<'de> Deserialize<'de> for Audience {
+    fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
+        struct OneOrMany;
+
+        impl<'de> Visitor<'de> for OneOrMany {
+            type Value = Audience;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an audience or an array of them")
+            }
+
+            fn visit_str<E: de::Error>(self, one: &str) -> Result<Audience, E> {
+                Ok(Audience(vec![one.into()]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Audience, A::Error> {
+                let mut many = Vec::new();
+                while let Some(one) = all.next_element()? {
+                    many.push(one);
+                }
+                Ok(Audience(many))
+            }
+        }
+
+        value.deserialize_any(OneOrMany)
+    }
 }
 
 impl Claims {
+    /// Reads them. A claim that is there twice, or of another type, makes the token malformed: which one counts must
+    /// not depend on who reads.
+    pub(super) fn read(payload: &[u8]) -> Result<Self, Refused> {
+        serde_json::from_slice(payload).map_err(|_| Refused::Malformed)
+    }
+
     /// Checks everything that the signature does not say.
     pub(super) fn check(
         self,
@@ -59,11 +83,7 @@ impl Claims {
         if self.iss != config.issuer {
             return Err(Refused::Issuer);
         }
-        let named = match &self.aud {
-            Audience::One(one) => *one == config.audience,
-            Audience::Many(many) => many.contains(&config.audience),
-        };
-        if !named {
+        if !self.aud.0.iter().any(|one| **one == *config.audience) {
             return Err(Refused::Audience);
         }
         if self
@@ -88,7 +108,12 @@ impl Claims {
         let written = self.sub.ok_or(Refused::Subject)?;
         let subject = Uuid::try_parse(&written).map_err(|_| Refused::Subject)?;
         // Braces, a URN or no hyphens would be other spellings of the same id.
-        if !written.eq_ignore_ascii_case(&subject.hyphenated().to_string()) || subject.is_nil() {
+        if !written.eq_ignore_ascii_case(
+            subject
+                .hyphenated()
+                .encode_lower(&mut Uuid::encode_buffer()),
+        ) || subject.is_nil()
+        {
             return Err(Refused::Subject);
         }
         let roles = self

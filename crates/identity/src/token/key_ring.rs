@@ -75,16 +75,16 @@ impl KeyRing {
 
     /// The key named `kid`; fetches the set when it is old or does not have it. `on_lost` is told
     /// when a fetch shows that a key is gone.
-    pub(super) async fn find(&self, kid: &str, on_lost: impl Fn()) -> Result<Key, Refused> {
+    pub(super) async fn find(&self, kid: &str, on_lost: impl Fn()) -> Result<Arc<Key>, Refused> {
         if let Some(known) = &*self.known.load()
             && let Some(key) = known.set.get(kid)
         {
             if !self.is_old(known) {
-                return Ok(key.clone());
+                return Ok(Arc::clone(key));
             }
             // Somebody is fetching already: an old key is better than waiting.
             let Ok(last_attempt) = self.last_attempt.try_lock() else {
-                return Ok(key.clone());
+                return Ok(Arc::clone(key));
             };
             if let Ok(Refresh::KeysLost) = self.fetch(last_attempt).await {
                 on_lost();

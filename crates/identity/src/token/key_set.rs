@@ -1,22 +1,31 @@
 //! The issuer's public keys by their ids.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use jsonwebtoken::{Algorithm, DecodingKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::signature::{
+    ED25519, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
+};
 use serde::Deserialize;
+
+use super::jws::Algorithm;
 
 /// One verification key, and the only algorithm that it may be used with. The key decides that, not
 /// the token: so a public key can never be taken for an HMAC secret.
-#[derive(Clone)]
-pub(super) struct Key {
-    pub(super) algorithm: Algorithm,
-    pub(super) decoding: DecodingKey,
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    /// Modulus and exponent, big endian without leading zeros.
+    Rsa { n: Vec<u8>, e: Vec<u8> },
+    /// The point.
+    Ed25519([u8; 32]),
 }
 
 /// A key set (RFC 7517) as far as it is of use.
 #[derive(Clone, Default)]
 pub(super) struct KeySet {
-    keys: HashMap<String, Key>,
+    keys: HashMap<String, Arc<Key>>,
 }
 
 #[derive(Deserialize)]
@@ -49,7 +58,7 @@ impl KeySet {
                 continue;
             };
             if let Some(key) = entry.key() {
-                keys.insert(entry.kid, key);
+                keys.insert(entry.kid, Arc::new(key));
             }
         }
         if keys.is_empty() {
@@ -58,7 +67,7 @@ impl KeySet {
         Ok(Self { keys })
     }
 
-    pub(super) fn get(&self, kid: &str) -> Option<&Key> {
+    pub(super) fn get(&self, kid: &str) -> Option<&Arc<Key>> {
         self.keys.get(kid)
     }
 
@@ -66,18 +75,32 @@ impl KeySet {
     pub(super) fn lost_in(&self, newer: &Self) -> bool {
         self.keys
             .iter()
-            .any(|(kid, key)| newer.keys.get(kid).is_none_or(|other| !key.same(other)))
+            .any(|(kid, key)| newer.keys.get(kid) != Some(key))
     }
 }
 
 impl Key {
-    fn same(&self, other: &Self) -> bool {
-        use jsonwebtoken::DecodingKeyKind::{RsaModulusExponent, SecretOrDer};
-        match (self.decoding.kind(), other.decoding.kind()) {
-            (RsaModulusExponent { n, e }, RsaModulusExponent { n: m, e: f }) => n == m && e == f,
-            (SecretOrDer(key), SecretOrDer(other)) => key == other,
-            _ => false,
+    pub(super) fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::Rsa { .. } => Algorithm::Rs256,
+            Self::Ed25519(_) => Algorithm::EdDsa,
         }
+    }
+
+    /// Whether this key made `signature` of `message`. RSA keys have at least 2048 bits (RFC 7518, section 3.3):
+    /// ring refuses shorter ones, and those longer than 8192.
+    pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        let verified = match self {
+            Self::Rsa { n, e } => RsaPublicKeyComponents { n, e }.verify(
+                &RSA_PKCS1_2048_8192_SHA256,
+                message,
+                signature,
+            ),
+            Self::Ed25519(point) => {
+                UnparsedPublicKey::new(&ED25519, point).verify(message, signature)
+            }
+        };
+        verified.is_ok()
     }
 }
 
@@ -92,27 +115,26 @@ impl Entry {
         }
         let alg = self.alg.as_deref();
         match (self.kty.as_str(), self.crv.as_deref()) {
-            ("RSA", _) if alg.is_none_or(|alg| alg == "RS256") => {
-                let decoding =
-                    DecodingKey::from_rsa_components(self.n.as_deref()?, self.e.as_deref()?)
-                        .ok()?;
-                Some(Key {
-                    algorithm: Algorithm::RS256,
-                    decoding,
-                })
-            }
+            ("RSA", _) if alg.is_none_or(|alg| alg == "RS256") => Some(Key::Rsa {
+                n: number(self.n.as_deref()?)?,
+                e: number(self.e.as_deref()?)?,
+            }),
             ("OKP", Some("Ed25519"))
                 if alg.is_none_or(|alg| alg == "EdDSA" || alg == "Ed25519") =>
             {
-                let decoding = DecodingKey::from_ed_components(self.x.as_deref()?).ok()?;
-                Some(Key {
-                    algorithm: Algorithm::EdDSA,
-                    decoding,
-                })
+                let point = URL_SAFE_NO_PAD.decode(self.x.as_deref()?).ok()?;
+                Some(Key::Ed25519(point.try_into().ok()?))
             }
             _ => None,
         }
     }
+}
+
+/// Base64urlUInt (RFC 7518, section 2). It has no leading zeros, but some publish the sign byte of their encoding.
+fn number(text: &str) -> Option<Vec<u8>> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+    let begin = bytes.iter().position(|byte| *byte != 0)?;
+    Some(bytes[begin..].to_vec())
 }
 
 #[cfg(test)]
@@ -136,7 +158,8 @@ mod tests {
         let mut kids: Vec<_> = set.keys.keys().cloned().collect();
         kids.sort();
         assert_eq!(kids, ["ed", "rsa"]);
-        assert_eq!(set.get("ed").unwrap().algorithm, Algorithm::EdDSA);
+        assert_eq!(set.get("ed").unwrap().algorithm(), Algorithm::EdDsa);
+        assert_eq!(set.get("rsa").unwrap().algorithm(), Algorithm::Rs256);
     }
 
     #[test]
@@ -150,5 +173,20 @@ mod tests {
         ] {
             assert!(KeySet::parse(document.as_bytes()).is_err(), "{document}");
         }
+    }
+
+    #[test]
+    fn a_key_is_lost_when_it_is_gone_or_another_one() {
+        let set = |keys: &str| KeySet::parse(format!(r#"{{"keys":[{keys}]}}"#).as_bytes()).unwrap();
+        let (a, other_a) = (
+            r#"{"kid":"a","kty":"RSA","n":"AQAB","e":"AQAB"}"#,
+            r#"{"kid":"a","kty":"RSA","n":"AQAD","e":"AQAB"}"#,
+        );
+        // The sign byte in front makes no other key.
+        let same_a = r#"{"kid":"a","kty":"RSA","n":"AAEAAQ","e":"AQAB"}"#;
+        let b = r#"{"kid":"b","kty":"RSA","n":"AQAB","e":"AQAB"}"#;
+        assert!(!set(a).lost_in(&set(&format!("{b},{same_a}"))));
+        assert!(set(a).lost_in(&set(b)));
+        assert!(set(a).lost_in(&set(other_a)));
     }
 }

@@ -2,6 +2,7 @@
 
 mod cache;
 mod claims;
+mod jws;
 mod key_ring;
 mod key_set;
 mod revocation;

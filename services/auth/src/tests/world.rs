@@ -168,7 +168,6 @@ impl World {
             mail,
             clock,
         } = shared;
-        riwaq_identity::install_crypto();
         let own = Arc::new(OwnIssuer::default());
         let shared_clock: SharedClock = clock.clone();
         let identity = Identity::new(
