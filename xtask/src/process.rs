@@ -1,5 +1,7 @@
 //! Child commands: run one and fail when it fails.
 
+use std::fs::OpenOptions;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -15,6 +17,25 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
         bail!("`{shown}` ended with {status}");
     }
     Ok(())
+}
+
+/// Runs `command` with its output added to `log`; an error shows the end of it.
+pub(crate) fn run_logged(command: &mut Command, log: &Path) -> Result<()> {
+    let shown = shown(command);
+    let file = OpenOptions::new().create(true).append(true).open(log)?;
+    let status = command
+        .stdin(Stdio::null())
+        .stdout(file.try_clone()?)
+        .stderr(file)
+        .status()
+        .with_context(|| format!("cannot start `{shown}`"))?;
+    if status.success() {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&std::fs::read(log)?).into_owned();
+    let lines: Vec<&str> = text.lines().collect();
+    let end = lines[lines.len().saturating_sub(20)..].join("\n");
+    bail!("`{shown}` ended with {status}:\n{end}");
 }
 
 /// Runs `command` and gives what it printed on standard output.

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::backends::Cassandra;
+use crate::backends::{self, Data, Fleet};
 use crate::matrix::Matrix;
 use crate::{build, checks, process, tools};
 
@@ -24,6 +24,10 @@ pub(crate) struct Options {
     args: Vec<String>,
 }
 
+/// What no test may pass over, by the names of `riwaq_test_kit::backends`.
+const REQUIRED: &str = "cassandra,cassandra-cluster,s3,s3-second,rabbitmq,rabbitmq-tls,opensearch,\
+                        keycloak,keycloak-tls,authority,python";
+
 /// What the test runner counted.
 #[derive(Default)]
 struct Counts {
@@ -37,12 +41,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if !options.no_checks {
         checks::all()?;
     }
-    let cassandra = Cassandra::new();
-    cassandra.up()?;
-    println!("{}", cassandra.describe());
-    let tested = tests(options, &cassandra);
+    let fleet = backends::for_tests()?;
+    fleet.up(Data::Fresh)?;
+    let tested = tests(options, &fleet);
     if !options.keep_backends {
-        cassandra.down()?;
+        fleet.down()?;
     }
     let (counts, matrix) = tested?;
     // A part of the tests leaves most of the matrix empty, which says nothing.
@@ -64,7 +67,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn tests(options: &Options, cassandra: &Cassandra) -> Result<(Counts, Matrix)> {
+fn tests(options: &Options, fleet: &Fleet) -> Result<(Counts, Matrix)> {
     let program = build::build(build::Profile::Debug)?;
     let mut cargo = process::cargo();
     cargo.args(["test", "--locked", "--no-fail-fast"]);
@@ -78,8 +81,8 @@ fn tests(options: &Options, cassandra: &Cassandra) -> Result<(Counts, Matrix)> {
     cargo
         .env("RIWAQ_TEST_PROGRAM", program)
         .env("RIWAQ_TEST_PYTHON", tools::python()?)
-        .env("RIWAQ_TEST_CASSANDRA", cassandra.address())
-        .env("RIWAQ_TEST_REQUIRED", "cassandra,python");
+        .envs(fleet.variables())
+        .env("RIWAQ_TEST_REQUIRED", REQUIRED);
     counted(&mut cargo)
 }
 

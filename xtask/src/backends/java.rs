@@ -1,4 +1,4 @@
-//! Finding a JDK that the Java backends run on.
+//! Finding a JDK that the Java servers run on.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,22 +7,40 @@ use anyhow::{Result, bail};
 
 use crate::paths;
 
-/// The `java` of a JDK 17, wherever it is; a newer one that comes first is passed over.
-pub(crate) fn jdk17() -> Result<PathBuf> {
-    let mut candidates = Vec::new();
-    if let Some(home) = paths::variable("JAVA_HOME") {
-        candidates.push(Path::new(&home).join("bin/java"));
-    }
-    if let Ok(entries) = std::fs::read_dir("/usr/lib/jvm") {
-        candidates.extend(entries.flatten().map(|entry| entry.path().join("bin/java")));
-    }
-    candidates.push(PathBuf::from("java"));
-    for java in candidates {
-        if major_version(&java) == Some(17) {
-            return Ok(java);
+/// What makes a small Java program start quickly and stay small.
+pub(crate) const SMALL: &[&str] = &[
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:-UsePerfData",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-Djava.net.preferIPv4Stack=true",
+];
+
+/// A tool (`java`, `javac`, `jar`) of a JDK 17, wherever it is; a newer one that comes first is passed
+/// over.
+pub(crate) fn tool(name: &str) -> Result<PathBuf> {
+    for folder in candidates() {
+        if major_version(&folder.join("java")) == Some(17) {
+            let tool = folder.join(name);
+            // A folder that is empty stands for the path.
+            if folder.as_os_str().is_empty() || tool.exists() {
+                return Ok(tool);
+            }
         }
     }
     bail!("JDK 17 is needed for the tests (Debian: openjdk-17-jdk-headless); set JAVA_HOME to it")
+}
+
+fn candidates() -> Vec<PathBuf> {
+    let mut candidates = Vec::new();
+    if let Some(home) = paths::variable("JAVA_HOME") {
+        candidates.push(Path::new(&home).join("bin"));
+    }
+    if let Ok(entries) = std::fs::read_dir("/usr/lib/jvm") {
+        candidates.extend(entries.flatten().map(|entry| entry.path().join("bin")));
+    }
+    candidates.push(PathBuf::new());
+    candidates
 }
 
 fn major_version(java: &Path) -> Option<u32> {

@@ -1,100 +1,47 @@
-//! One server process: started apart from this one, known by its pid, ended by it.
+//! What is the same for every server: how the fleet sees one.
 
-use std::fs::{self, File};
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use anyhow::Result;
 
-const STOP: Duration = Duration::from_secs(30);
+use super::daemon::Daemon;
 
-/// A server that keeps its pid, log and data under one folder.
-pub(crate) struct Server {
-    folder: PathBuf,
-}
+/// A busy machine starts seven Java programs at once.
+pub(crate) const START: Duration = Duration::from_secs(420);
 
-impl Server {
-    pub(crate) fn new(folder: PathBuf) -> Self {
-        Self { folder }
+/// A server that can be installed and started: one process, or several that belong together.
+pub(crate) trait Server: Sync {
+    /// Its name at the command line, and in `RIWAQ_TEST_REQUIRED`.
+    fn name(&self) -> &'static str;
+
+    /// The pinned version.
+    fn version(&self) -> String;
+
+    /// Where a client finds it.
+    fn address(&self) -> String;
+
+    /// Its processes, in the order in which they start.
+    fn daemons(&self) -> &[Daemon];
+
+    /// Fetches or builds the program, when it is missing.
+    fn install(&self) -> Result<()>;
+
+    /// Writes its configuration and starts one process of it.
+    fn launch(&self, index: usize) -> Result<()>;
+
+    /// Whether that process answers.
+    fn is_ready(&self, index: usize) -> bool;
+
+    /// Whether the first process must be ready before the others start.
+    fn first_alone(&self) -> bool {
+        false
     }
 
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    pub(crate) fn log(&self) -> PathBuf {
-        self.folder.join("server.log")
-    }
-
-    /// Starts `command` in a process group of its own; the folder's path must be among its
-    /// arguments, since that is how a pid is known to be ours.
-    pub(crate) fn start(&self, command: &mut Command) -> Result<()> {
-        fs::create_dir_all(&self.folder)?;
-        let log = File::create(self.log())?;
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .process_group(0)
-            .spawn()
-            .with_context(|| format!("cannot start {}", command.get_program().display()))?;
-        fs::write(self.folder.join("pid"), child.id().to_string())?;
-        // Until the new program is in place, the pid shows another command line.
-        let started = Instant::now();
-        while self.pid().is_none() && started.elapsed() < Duration::from_secs(2) {
-            std::thread::sleep(Duration::from_millis(20));
-        }
+    /// What is done once all its processes are ready, such as making a role; again at each start.
+    fn prepare(&self) -> Result<()> {
         Ok(())
     }
 
-    /// The pid, when it lives and runs what we started.
-    pub(crate) fn pid(&self) -> Option<i32> {
-        let pid = fs::read_to_string(self.folder.join("pid"))
-            .ok()?
-            .trim()
-            .parse()
-            .ok()?;
-        let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-        let ours = self.folder.to_string_lossy().into_owned();
-        String::from_utf8_lossy(&command)
-            .contains(&ours)
-            .then_some(pid)
-    }
-
-    /// Waits until `ready`; fails when the process ends or `limit` passes.
-    pub(crate) fn wait(&self, limit: Duration, ready: impl Fn() -> bool) -> Result<()> {
-        let started = Instant::now();
-        while !ready() {
-            if self.pid().is_none() {
-                bail!("it ended before it was ready; see {}", self.log().display());
-            }
-            if started.elapsed() > limit {
-                bail!(
-                    "not ready after {} s; see {}",
-                    limit.as_secs(),
-                    self.log().display()
-                );
-            }
-            std::thread::sleep(Duration::from_millis(200));
-        }
-        Ok(())
-    }
-
-    /// Ends it with SIGTERM, after half a minute with SIGKILL. Ending what does not run is fine.
-    pub(crate) fn stop(&self) -> Result<()> {
-        let Some(pid) = self.pid() else { return Ok(()) };
-        kill(Pid::from_raw(pid), Signal::SIGTERM)?;
-        let started = Instant::now();
-        while self.pid().is_some() {
-            if started.elapsed() > STOP {
-                kill(Pid::from_raw(pid), Signal::SIGKILL)?;
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        Ok(())
-    }
+    /// What tests read, by the names that `riwaq_test_kit::backends` knows.
+    fn variables(&self) -> Vec<(&'static str, String)>;
 }

@@ -1,0 +1,43 @@
+//! Building a command of a Go module, from the proxy that Go itself is configured with.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::install;
+use super::versions::Go;
+use crate::process;
+
+/// Builds it; gives the program's path.
+///
+/// The build is niced: it shares the machine with cargo's, which everybody waits for.
+pub(crate) fn build(what: &Go, folder: &Path) -> Result<PathBuf> {
+    let _held = install::hold_tool(folder, "go")?;
+    let mut go = Command::new("nice");
+    go.args(["-n", "10"])
+        .arg(program())
+        .args(["install", "-trimpath", "-ldflags", "-s -w"])
+        .arg(format!("{}@{}", what.package, what.version))
+        // Outside any module, and with nothing of the caller's flags.
+        .current_dir(folder)
+        .env("GOFLAGS", "")
+        .env("GO111MODULE", "on")
+        .env("CGO_ENABLED", "0")
+        .env("GOBIN", folder);
+    process::run_logged(&mut go, &folder.join("install.log"))
+        .context("Go 1.25 or newer is needed for the S3 servers (https://go.dev/dl)")?;
+    let name = what.package.rsplit('/').next().unwrap_or(what.package);
+    Ok(folder.join(name))
+}
+
+/// `go` of the path, else where its own installer puts it.
+fn program() -> PathBuf {
+    let usual = PathBuf::from("/usr/local/go/bin/go");
+    let on_path = Command::new("go").arg("version").output().is_ok();
+    if !on_path && usual.exists() {
+        usual
+    } else {
+        PathBuf::from("go")
+    }
+}

