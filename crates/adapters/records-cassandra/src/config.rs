@@ -1,5 +1,7 @@
 //! How the cluster is reached.
 
+use std::path::PathBuf;
+
 use riwaq_records::RecordsError;
 use serde::{Deserialize, Serialize};
 
@@ -7,27 +9,39 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Nodes to ask first, as `host:port`; the others are learnt from them.
+    /// Nodes to ask first, as `host:port`; the others are learnt from them. Several, so that one may be away at start.
     pub contact_points: Vec<String>,
     /// The role to sign in as; empty: no sign-in.
     pub user: String,
     /// The role's password. Not part of what is read and printed: the program keeps its secrets apart.
     #[serde(skip)]
     pub password: String,
+    /// Whether to speak TLS. Every node's certificate must name its IP address.
+    pub tls: bool,
+    /// The authorities (PEM) that a node's certificate must come from; none: those of the system. Only with `tls`.
+    pub ca_file: Option<PathBuf>,
     /// The keyspace of this installation: lower-case letters, digits and underscore.
     pub keyspace: String,
     /// Whether to make the keyspace where it is missing. Off where an administrator makes it.
     pub create_keyspace: bool,
     /// The data centre whose nodes are asked (`LOCAL_QUORUM`) and that a made keyspace lies in.
     pub datacenter: String,
-    /// Copies of each row in a keyspace that is made: 3 in production.
+    /// Copies of each row in the data centre: 3 in production. A keyspace that keeps fewer is refused.
     pub replication_factor: u32,
-    /// The longest wait for one answer.
+    /// Connections to each node; each carries up to 32,768 requests at once.
+    pub connections_per_node: usize,
+    /// The longest wait for one answer, repetitions on other nodes included.
     pub request_timeout_ms: u64,
+    /// A read that is not answered by then is asked of a second node as well; 0: never.
+    pub second_read_after_ms: u64,
     /// The longest wait for one node to accept a connection.
     pub connection_timeout_ms: u64,
+    /// An idle connection is tried this often, and given up when no answer comes for as long again.
+    pub keepalive_seconds: u64,
     /// How long to try, at start, while no node answers.
     pub connect_timeout_seconds: u64,
+    /// The longest wait for one change of the schema, and again for every node to agree on it.
+    pub schema_timeout_seconds: u64,
 }
 
 impl Default for Config {
@@ -36,13 +50,19 @@ impl Default for Config {
             contact_points: vec!["127.0.0.1:9042".into()],
             user: String::new(),
             password: String::new(),
+            tls: false,
+            ca_file: None,
             keyspace: "riwaq".into(),
             create_keyspace: true,
             datacenter: "datacenter1".into(),
             replication_factor: 1,
-            request_timeout_ms: 5_000,
+            connections_per_node: 1,
+            request_timeout_ms: 2_000,
+            second_read_after_ms: 500,
             connection_timeout_ms: 3_000,
+            keepalive_seconds: 5,
             connect_timeout_seconds: 60,
+            schema_timeout_seconds: 60,
         }
     }
 }
@@ -54,6 +74,9 @@ impl Config {
                 "contact_points",
                 "must name at least one node",
             ));
+        }
+        if self.ca_file.is_some() && !self.tls {
+            return Err(RecordsError::invalid("ca_file", "is given, and tls is off"));
         }
         if !riwaq_records::validate::is_name(&self.keyspace) {
             return Err(RecordsError::invalid(
@@ -68,11 +91,48 @@ impl Config {
                 "must be letters, digits, dash, dot and underscore",
             ));
         }
-        if self.replication_factor == 0 {
-            return Err(RecordsError::invalid(
-                "replication_factor",
-                "must be at least 1",
-            ));
+        self.check_figures()
+    }
+
+    fn check_figures(&self) -> Result<(), RecordsError> {
+        let connections = u64::try_from(self.connections_per_node).unwrap_or(u64::MAX);
+        let figures = [
+            ("replication_factor", self.replication_factor.into(), 1, 100),
+            ("connections_per_node", connections, 1, 128),
+            ("request_timeout_ms", self.request_timeout_ms, 1, 600_000),
+            (
+                "second_read_after_ms",
+                self.second_read_after_ms,
+                0,
+                600_000,
+            ),
+            (
+                "connection_timeout_ms",
+                self.connection_timeout_ms,
+                1,
+                600_000,
+            ),
+            ("keepalive_seconds", self.keepalive_seconds, 1, 3_600),
+            (
+                "connect_timeout_seconds",
+                self.connect_timeout_seconds,
+                0,
+                3_600,
+            ),
+            (
+                "schema_timeout_seconds",
+                self.schema_timeout_seconds,
+                1,
+                3_600,
+            ),
+        ];
+        for (field, figure, least, most) in figures {
+            if !(least..=most).contains(&figure) {
+                return Err(RecordsError::invalid(
+                    field,
+                    format!("must be {least} to {most}"),
+                ));
+            }
         }
         Ok(())
     }
@@ -84,6 +144,7 @@ impl std::fmt::Debug for Config {
         f.debug_struct("Config")
             .field("contact_points", &self.contact_points)
             .field("user", &self.user)
+            .field("tls", &self.tls)
             .field("keyspace", &self.keyspace)
             .field("datacenter", &self.datacenter)
             .finish_non_exhaustive()

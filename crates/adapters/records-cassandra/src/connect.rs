@@ -1,53 +1,52 @@
 //! A session with the cluster.
 
+use std::error::Error;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use riwaq_clock::SharedClock;
 use riwaq_records::RecordsError;
+use scylla::client::PoolSize;
 use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
+use scylla::errors::{
+    ConnectionError, ConnectionPoolError, ConnectionSetupRequestErrorKind, DbError, MetadataError,
+    NewSessionError,
+};
 use scylla::policies::load_balancing::DefaultPolicy;
-use scylla::policies::retry::DefaultRetryPolicy;
 use scylla::statement::{Consistency, SerialConsistency};
-use std::sync::Arc;
 
-use crate::{Config, errors};
+use crate::retry::RetryReads;
+use crate::{Config, errors, keyspace, tls};
 
-/// The driver gives up at once when the first node is away, so trying again is ours.
+/// The driver gives up at once when no contact point answers, so trying again is ours.
 const BETWEEN_TRIES: Duration = Duration::from_millis(500);
 
+/// Connects and sees to the keyspace, trying again as long as the configuration allows.
 pub(crate) async fn session(config: &Config, clock: &SharedClock) -> Result<Session, RecordsError> {
+    let builder = builder(config)?;
     let deadline = clock.monotonic() + Duration::from_secs(config.connect_timeout_seconds);
-    let session = loop {
-        match builder(config).build().await {
-            Ok(session) => break session,
-            Err(error) if clock.monotonic() >= deadline => {
+    loop {
+        let tried = match builder.build().await {
+            Ok(session) => keyspace::prepare(&session, config).await.map(|()| session),
+            Err(error) => Err(refusal(config, &error).unwrap_or_else(|| {
                 let nodes = config.contact_points.join(", ");
-                return Err(RecordsError::unavailable(format!(
-                    "no answer from {nodes}: {error}"
-                )));
+                RecordsError::unavailable(format!("no answer from {nodes}: {error}"))
+            })),
+        };
+        match tried {
+            Err(error) if error.is_retryable() && clock.monotonic() < deadline => {
+                tracing::warn!(%error, "cassandra is not there yet, trying again");
+                clock.sleep(BETWEEN_TRIES).await;
             }
-            Err(error) => tracing::warn!(%error, "cassandra does not answer, trying again"),
+            settled => return settled,
         }
-        clock.sleep(BETWEEN_TRIES).await;
-    };
-    if config.create_keyspace {
-        create_keyspace(&session, config).await?;
     }
-    session
-        .use_keyspace(&config.keyspace, false)
-        .await
-        .map_err(|error| {
-            RecordsError::schema(format!(
-                "keyspace {} cannot be used: {error}",
-                config.keyspace
-            ))
-        })?;
-    Ok(session)
 }
 
-fn builder(config: &Config) -> SessionBuilder {
+fn builder(config: &Config) -> Result<SessionBuilder, RecordsError> {
     // The data centre is preferred, and no other asked: LOCAL_QUORUM counts its copies alone.
     let nearest = DefaultPolicy::builder()
         .prefer_datacenter(config.datacenter.clone())
@@ -58,31 +57,69 @@ fn builder(config: &Config) -> SessionBuilder {
         .consistency(Consistency::LocalQuorum)
         .serial_consistency(Some(SerialConsistency::LocalSerial))
         .request_timeout(Some(Duration::from_millis(config.request_timeout_ms)))
-        .retry_policy(Arc::new(DefaultRetryPolicy::new()))
+        .retry_policy(Arc::new(RetryReads))
         .load_balancing_policy(nearest)
         .build();
+    let keepalive = Duration::from_secs(config.keepalive_seconds);
+    let schema = Duration::from_secs(config.schema_timeout_seconds);
+    let connections = NonZeroUsize::new(config.connections_per_node).unwrap_or(NonZeroUsize::MIN);
     let mut builder = SessionBuilder::new()
         .known_nodes(&config.contact_points)
+        .pool_size(PoolSize::PerHost(connections))
         .connection_timeout(Duration::from_millis(config.connection_timeout_ms))
-        // Tables are declared in the program: the driver need not read the whole schema.
+        .keepalive_interval(keepalive)
+        .keepalive_timeout(keepalive)
+        .schema_agreement_timeout(schema)
+        // Where each keyspace's copies lie is needed to send a request to a node that has the row.
         .fetch_schema_metadata(true)
-        .schema_agreement_timeout(Duration::from_secs(60))
+        .keyspaces_to_fetch([&config.keyspace])
         .default_execution_profile_handle(profile.into_handle());
     if !config.user.is_empty() {
         builder = builder.user(&config.user, &config.password);
     }
-    builder
+    if config.tls {
+        builder = builder.tls_context(Some(tls::client(config.ca_file.as_deref())?));
+    }
+    Ok(builder)
 }
 
-async fn create_keyspace(session: &Session, config: &Config) -> Result<(), RecordsError> {
-    let cql = format!(
-        "CREATE KEYSPACE IF NOT EXISTS {} WITH replication = \
-         {{'class': 'NetworkTopologyStrategy', '{}': {}}} AND durable_writes = true",
-        config.keyspace, config.datacenter, config.replication_factor
-    );
-    session
-        .query_unpaged(cql, ())
-        .await
-        .map(|_| ())
-        .map_err(errors::of_read)
+/// Whether the node answered, and will answer the same again: then trying on only hides the reason.
+fn refusal(config: &Config, error: &NewSessionError) -> Option<RecordsError> {
+    let NewSessionError::MetadataError(MetadataError::ConnectionPoolError(
+        ConnectionPoolError::Broken {
+            last_connection_error,
+        },
+    )) = error
+    else {
+        return None;
+    };
+    match last_connection_error {
+        ConnectionError::IoError(io) => {
+            let tls = io
+                .get_ref()
+                .and_then(|inner| (inner as &(dyn Error + 'static)).downcast_ref());
+            tls.map(|tls: &rustls::Error| {
+                let field = if matches!(tls, rustls::Error::InvalidCertificate(_)) {
+                    "ca_file"
+                } else {
+                    "tls"
+                };
+                RecordsError::invalid(field, format!("the node is not trusted: {tls}"))
+            })
+        }
+        ConnectionError::ConnectionSetupRequestError(setup) => match &setup.error {
+            ConnectionSetupRequestErrorKind::DbError(DbError::AuthenticationError, text)
+                if !errors::is_blind(text) =>
+            {
+                let reason = format!("`{}` is refused: {text}", config.user);
+                Some(RecordsError::invalid("user", reason))
+            }
+            ConnectionSetupRequestErrorKind::MissingAuthentication => Some(RecordsError::invalid(
+                "user",
+                "the cluster asks for a role and its password, and none is configured",
+            )),
+            _ => None,
+        },
+        _ => None,
+    }
 }

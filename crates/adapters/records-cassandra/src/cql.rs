@@ -20,7 +20,7 @@ pub(crate) const fn type_name(kind: ColumnType) -> &'static str {
 }
 
 /// `CREATE TABLE` with the columns that are no younger than the table.
-pub(crate) fn create_table(schema: &TableSchema) -> String {
+pub(crate) fn create_table(keyspace: &str, schema: &TableSchema) -> String {
     let mut columns: Vec<String> = schema
         .columns
         .iter()
@@ -44,7 +44,7 @@ pub(crate) fn create_table(schema: &TableSchema) -> String {
     }
     let mut text = format!(
         "CREATE TABLE IF NOT EXISTS {} ({}, PRIMARY KEY ({key}))",
-        quoted(schema.name),
+        table(keyspace, schema.name),
         columns.join(", ")
     );
     if !order.is_empty() {
@@ -54,46 +54,56 @@ pub(crate) fn create_table(schema: &TableSchema) -> String {
 }
 
 /// The statement of one shape.
-pub(crate) fn statement(schema: &TableSchema, shape: &Shape) -> String {
+pub(crate) fn statement(keyspace: &str, schema: &TableSchema, shape: &Shape) -> String {
+    let table = &table(keyspace, schema.name);
     match shape {
-        Shape::Get => format!("{} WHERE {}", select(schema), equals(schema.key())),
-        Shape::Table => select(schema),
+        Shape::Get => format!("{} WHERE {}", select(table, schema), equals(schema.key())),
+        Shape::Table => select(table, schema),
         Shape::Scan {
             prefix,
             lower,
             upper,
             reversed,
-        } => scan(schema, *prefix, *lower, *upper, *reversed),
-        Shape::Put => format!("{} USING {}", insert(schema), using(schema, true)),
+        } => scan(table, schema, *prefix, *lower, *upper, *reversed),
+        Shape::Put => format!("{} USING {}", insert(table, schema), using(schema, true)),
         Shape::Delete => format!(
-            "DELETE FROM {} USING TIMESTAMP ? WHERE {}",
-            quoted(schema.name),
+            "DELETE FROM {table} USING TIMESTAMP ? WHERE {}",
             equals(schema.key())
         ),
         // Not `INSERT`: that writes a row marker with a time to live of its own, which may outlive the
         // cells and leave a row of nulls. Here a row is there as long as its `op_id` is.
-        Shape::InsertIfAbsent => update(schema, &format!("{} = null", quoted(OP_ID))),
-        Shape::CompareAndSet(expected) => update(schema, &conditions(expected)),
+        Shape::InsertIfAbsent => update(table, schema, &format!("{} = null", quoted(OP_ID))),
+        Shape::CompareAndSet(expected) => update(table, schema, &conditions(expected)),
         Shape::DeleteIf(expected) => format!(
-            "DELETE FROM {} WHERE {} IF {}",
-            quoted(schema.name),
+            "DELETE FROM {table} WHERE {} IF {}",
             equals(schema.key()),
             conditions(expected)
         ),
     }
 }
 
-fn select(schema: &TableSchema) -> String {
+fn select(table: &str, schema: &TableSchema) -> String {
     // Named, never `*`: a column that a newer version adds must not break this one.
     let mut columns = joined(schema.columns, ", ", |column| quoted(column.name));
     if schema.has_op_id() {
         let _ = write!(columns, ", {}", quoted(OP_ID));
     }
-    format!("SELECT {columns} FROM {}", quoted(schema.name))
+    format!("SELECT {columns} FROM {table}")
 }
 
-fn scan(schema: &TableSchema, prefix: usize, lower: Side, upper: Side, reversed: bool) -> String {
-    let mut text = format!("{} WHERE {}", select(schema), equals(schema.partition()));
+fn scan(
+    table: &str,
+    schema: &TableSchema,
+    prefix: usize,
+    lower: Side,
+    upper: Side,
+    reversed: bool,
+) -> String {
+    let mut text = format!(
+        "{} WHERE {}",
+        select(table, schema),
+        equals(schema.partition())
+    );
     let clustering = schema.clustering();
     for column in &clustering[..prefix] {
         let _ = write!(text, " AND {} = ?", quoted(column.name));
@@ -130,17 +140,16 @@ fn scan(schema: &TableSchema, prefix: usize, lower: Side, upper: Side, reversed:
     text
 }
 
-fn insert(schema: &TableSchema) -> String {
+fn insert(table: &str, schema: &TableSchema) -> String {
     let columns = joined(schema.columns, ", ", |column| quoted(column.name));
     let marks = vec!["?"; schema.columns.len()];
     format!(
-        "INSERT INTO {} ({columns}) VALUES ({})",
-        quoted(schema.name),
+        "INSERT INTO {table} ({columns}) VALUES ({})",
         marks.join(", ")
     )
 }
 
-fn update(schema: &TableSchema, condition: &str) -> String {
+fn update(table: &str, schema: &TableSchema, condition: &str) -> String {
     let time_to_live = if schema.ttl_column.is_some() {
         format!(" USING {}", using(schema, false))
     } else {
@@ -153,8 +162,7 @@ fn update(schema: &TableSchema, condition: &str) -> String {
         assignments.push_str(", ");
     }
     format!(
-        "UPDATE {}{time_to_live} SET {assignments}{} = ? WHERE {} IF {}",
-        quoted(schema.name),
+        "UPDATE {table}{time_to_live} SET {assignments}{} = ? WHERE {} IF {}",
         quoted(OP_ID),
         equals(schema.key()),
         condition
@@ -187,6 +195,12 @@ fn joined(columns: &[Column], between: &str, text: impl Fn(&Column) -> String) -
     columns.iter().map(text).collect::<Vec<_>>().join(between)
 }
 
+/// The table with its keyspace. Named in full, connections need no `USE`, which a node that comes back
+/// would have to answer first.
+pub(crate) fn table(keyspace: &str, name: &str) -> String {
+    format!("{}.{}", quoted(keyspace), quoted(name))
+}
+
 /// A name in quotes, so that a word that CQL reserves may be a name. The port allows lower-case
 /// letters, digits and underscore alone, so nothing needs escaping.
 pub(crate) fn quoted(name: &str) -> String {
@@ -203,7 +217,7 @@ mod tests {
             .into_iter()
             .filter(|table| table.has_op_id());
         for table in conditional {
-            let text = statement(table, &Shape::InsertIfAbsent);
+            let text = statement("ks", table, &Shape::InsertIfAbsent);
             assert!(
                 text.starts_with("UPDATE") && text.ends_with("IF \"op_id\" = null"),
                 "{text}"
@@ -217,7 +231,7 @@ mod tests {
             .into_iter()
             .filter(|table| !table.has_op_id());
         for table in timestamped {
-            let text = statement(table, &Shape::Put);
+            let text = statement("ks", table, &Shape::Put);
             assert!(text.contains("USING TIMESTAMP ?"), "{text}");
             assert!(
                 table

@@ -6,16 +6,28 @@
 //! Reads and timestamped writes are at `LOCAL_QUORUM`; conditional changes are lightweight
 //! transactions at `LOCAL_SERIAL`, and serial reads settle those under way. Only what may be
 //! repeated is retried by the driver: a conditional change never is, because a repetition would see
-//! itself. A batch over partitions is a logged batch.
+//! itself. A batch over partitions is a logged batch. Requests go to a node that has the row, in the
+//! configured data centre.
+//!
+//! Nodes come and go without this crate's doing: the driver connects again within ten seconds of a node's return,
+//! at once when another node tells of it. What cannot reach a quorum fails within
+//! [`Config::request_timeout_ms`].
+//!
+//! Metrics: `riwaq_backend_calls_total` and `riwaq_backend_call_seconds` by operation and outcome,
+//! `riwaq_backend_nodes` by state, each with `backend="cassandra"`.
 #![warn(missing_docs)]
 
 mod config;
 mod connect;
 mod cql;
 mod errors;
+mod keyspace;
+mod metrics;
 mod migrate;
 mod read;
+mod retry;
 mod statements;
+mod tls;
 mod values;
 mod write;
 
@@ -31,6 +43,7 @@ use riwaq_records::{
 };
 use scylla::client::session::Session;
 
+use metrics::{Metrics, Operation};
 use statements::Statements;
 
 /// Records in one keyspace of a Cassandra cluster. Many may share it; calls run side by side.
@@ -39,24 +52,39 @@ pub struct CassandraRecords {
     session: Arc<Session>,
     statements: Statements,
     clock: SharedClock,
+    metrics: Metrics,
+    config: Config,
 }
 
 impl CassandraRecords {
-    /// Connects, trying again while no node answers, and uses the keyspace; makes it where
-    /// [`Config::create_keyspace`] says so.
+    /// Connects, trying again while no node answers, and looks at the keyspace; makes it where
+    /// [`Config::create_keyspace`] says so. One contact point that answers is enough.
     ///
     /// # Errors
-    /// `InvalidInput` for a configuration that cannot work, `Unavailable` when no node answered in
-    /// [`Config::connect_timeout_seconds`], `Schema` when there is no such keyspace.
+    /// `InvalidInput` for a configuration that cannot work, a refused role and an untrusted certificate among it;
+    /// `Unavailable` when no node answered in [`Config::connect_timeout_seconds`]; `Schema` when there is no
+    /// such keyspace, or one with fewer copies than [`Config::replication_factor`].
     pub async fn connect(config: Config, clock: SharedClock) -> Result<Self, RecordsError> {
         config.check()?;
         let session = Arc::new(connect::session(&config, &clock).await?);
-        let statements = Statements::new(Arc::clone(&session));
+        let statements = Statements::new(Arc::clone(&session), &config);
+        let metrics = Metrics::new(Arc::clone(&clock));
+        metrics.nodes(&session);
         Ok(Self {
             session,
             statements,
             clock,
+            metrics,
+            config,
         })
+    }
+
+    async fn counted<T>(
+        &self,
+        operation: Operation,
+        call: impl Future<Output = Result<T, RecordsError>> + Send,
+    ) -> Result<T, RecordsError> {
+        self.metrics.of(operation, &self.session, call).await
     }
 }
 
@@ -68,19 +96,31 @@ impl Records for CassandraRecords {
         key: &Key,
         level: ReadLevel,
     ) -> Result<Option<StoredRow>, RecordsError> {
-        self.read_row(schema, key, level).await
+        let operation = match level {
+            ReadLevel::Quorum => Operation::Get,
+            ReadLevel::Serial => Operation::GetSerial,
+        };
+        self.counted(operation, self.read_row(schema, key, level))
+            .await
     }
 
     async fn scan(&self, scan: &Scan) -> Result<Vec<StoredRow>, RecordsError> {
-        self.scan_partition(scan).await
+        self.counted(Operation::Scan, self.scan_partition(scan))
+            .await
     }
 
     async fn write(&self, writes: Vec<Write>) -> Result<(), RecordsError> {
-        self.write_all(writes).await
+        let operation = if writes.len() > 1 {
+            Operation::Batch
+        } else {
+            Operation::Write
+        };
+        self.counted(operation, self.write_all(writes)).await
     }
 
     async fn apply(&self, conditional: Conditional) -> Result<Outcome, RecordsError> {
-        self.apply_conditional(conditional).await
+        self.counted(Operation::Apply, self.apply_conditional(conditional))
+            .await
     }
 
     async fn scan_table(
@@ -89,22 +129,22 @@ impl Records for CassandraRecords {
         after: Option<&TableCursor>,
         limit: usize,
     ) -> Result<TablePage, RecordsError> {
-        self.read_table(schema, after, limit).await
+        self.counted(Operation::ScanTable, self.read_table(schema, after, limit))
+            .await
     }
 
     async fn schema_number(&self) -> Result<u32, RecordsError> {
-        self.stored_number().await
+        self.counted(Operation::SchemaNumber, self.stored_number())
+            .await
     }
 
     async fn migrate(&self, plan: &MigrationPlan) -> Result<MigrationReport, RecordsError> {
-        self.migrate_to(plan).await
+        self.counted(Operation::Migrate, self.migrate_to(plan))
+            .await
     }
 
+    /// Asks for a row at `LOCAL_QUORUM`, as requests do: one node that answers is not enough.
     async fn ping(&self) -> Result<(), RecordsError> {
-        self.session
-            .query_unpaged("SELECT key FROM system.local", ())
-            .await
-            .map(|_| ())
-            .map_err(errors::of_read)
+        self.counted(Operation::Ping, self.try_quorum()).await
     }
 }

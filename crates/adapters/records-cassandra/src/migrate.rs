@@ -3,29 +3,39 @@
 use std::time::Duration;
 
 use riwaq_records::{MigrationPlan, MigrationReport, RecordsError, Step};
-use scylla::client::session::Session;
+use scylla::cluster::Node;
 use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
+use scylla::policies::load_balancing::{
+    LoadBalancingPolicy, NodeIdentifier, SingleTargetLoadBalancingPolicy,
+};
+use scylla::policies::retry::FallthroughRetryPolicy;
+use scylla::response::query_result::QueryResult;
 use scylla::statement::Statement;
 use scylla::value::{CqlValue, Row as CqlRow};
+use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::{CassandraRecords, cql, errors};
 
 const TABLE: &str = "riwaq_schema";
-/// A migrator that died leaves its lock for this long.
-const LOCK_SECONDS: i32 = 120;
+/// A migrator that died leaves its lock for this long; one that lives renews it before each statement.
+const LOCK_SECONDS: u64 = 180;
 const LOCK_POLL: Duration = Duration::from_millis(250);
 
 impl CassandraRecords {
     pub(crate) async fn stored_number(&self) -> Result<u32, RecordsError> {
-        let cql = format!("SELECT number FROM {TABLE} WHERE id = 'schema'");
-        let result = match self.session.query_unpaged(cql, ()).await {
+        let result = match self.read_number().await {
+            Err(error) if is_no_table(&error) => {
+                // Or this node has not heard of the table yet: an agreed answer counts.
+                self.agreed().await?;
+                self.read_number().await
+            }
+            result => result,
+        };
+        let result = match result {
             Ok(result) => result,
             // An empty keyspace: nothing was ever migrated.
-            Err(ExecutionError::LastAttemptError(RequestAttemptError::DbError(
-                DbError::Invalid,
-                _,
-            ))) => return Ok(0),
+            Err(error) if is_no_table(&error) => return Ok(0),
             Err(error) => return Err(errors::of_read(error)),
         };
         let rows = result
@@ -38,6 +48,22 @@ impl CassandraRecords {
         u32::try_from(number).map_err(|error| RecordsError::corrupt(TABLE, error))
     }
 
+    /// Whether a quorum answers now. A keyspace without tables has nothing to ask for: then it is a node.
+    pub(crate) async fn try_quorum(&self) -> Result<(), RecordsError> {
+        match self.read_number().await {
+            Err(error) if is_no_table(&error) => Ok(()),
+            result => result.map(|_| ()).map_err(errors::of_read),
+        }
+    }
+
+    async fn read_number(&self) -> Result<QueryResult, ExecutionError> {
+        let table = self.table();
+        let mut statement =
+            Statement::new(format!("SELECT number FROM {table} WHERE id = 'schema'"));
+        statement.set_is_idempotent(true);
+        self.session.query_unpaged(statement, ()).await
+    }
+
     pub(crate) async fn migrate_to(
         &self,
         plan: &MigrationPlan,
@@ -47,97 +73,174 @@ impl CassandraRecords {
         if from == plan.latest() {
             return Ok(MigrationReport { from, to: from });
         }
+        self.agreed().await?;
         self.ddl(format!(
-            "CREATE TABLE IF NOT EXISTS {TABLE} (id text PRIMARY KEY, number bigint, owner uuid)"
+            "CREATE TABLE IF NOT EXISTS {} (id text PRIMARY KEY, number bigint, owner uuid)",
+            self.table()
         ))
         .await?;
-        let owner = self.lock().await?;
-        let migrated = self.migrate_locked(plan).await;
-        self.unlock(owner).await?;
-        migrated.map(|to| MigrationReport { from, to })
+        let lock = self.lock().await?;
+        let migrated = self.migrate_locked(plan, lock).await;
+        let unlocked = self.unlock(lock).await;
+        let to = migrated?;
+        unlocked?;
+        Ok(MigrationReport { from, to })
     }
 
-    async fn migrate_locked(&self, plan: &MigrationPlan) -> Result<u32, RecordsError> {
+    async fn migrate_locked(&self, plan: &MigrationPlan, lock: Uuid) -> Result<u32, RecordsError> {
         // Again, since another may have migrated while this one waited for the lock.
         let mut at = self.stored_number().await?;
         plan.refuse_unknown(at)?;
         for (number, steps) in plan.after(at) {
             for step in steps {
-                self.ddl(step_cql(step)).await?;
+                self.renew(lock).await?;
+                self.ddl(step_cql(&self.config.keyspace, step)).await?;
             }
-            let cql = format!("UPDATE {TABLE} SET number = ? WHERE id = 'schema'");
+            let cql = format!("UPDATE {} SET number = ? WHERE id = 'schema'", self.table());
+            let mut statement = Statement::new(cql);
+            statement.set_is_idempotent(true);
             self.session
-                .query_unpaged(cql, (i64::from(number),))
+                .query_unpaged(statement, (i64::from(number),))
                 .await
-                .map_err(errors::of_write)?;
+                .map_err(|error| errors::of_write(error, true))?;
             at = number;
         }
         Ok(at)
     }
 
+    /// Every change of the schema goes to one node, which does them one after the other: two nodes that are
+    /// asked for one table at once make two of one name, and the later one hides what is in the other.
     async fn ddl(&self, cql: String) -> Result<(), RecordsError> {
         let mut statement = Statement::new(cql);
         statement.set_is_idempotent(true);
-        statement.set_request_timeout(Some(Duration::from_secs(60)));
+        statement.set_load_balancing_policy(Some(self.first_node()?));
+        statement.set_request_timeout(Some(Duration::from_secs(
+            self.config.schema_timeout_seconds,
+        )));
         self.session
             .query_unpaged(statement, ())
             .await
+            .map_err(errors::of_schema_change)?;
+        // The driver does so itself only where something changed; another may have changed it a moment ago.
+        self.agreed().await
+    }
+
+    /// The node that every migrator finds first: of those that are connected, the one with the smallest id.
+    fn first_node(&self) -> Result<Arc<dyn LoadBalancingPolicy>, RecordsError> {
+        let state = self.session.get_cluster_state();
+        let here = |node: &&Arc<Node>| {
+            node.is_connected() && node.datacenter.as_ref() == Some(&self.config.datacenter)
+        };
+        let nodes = state.get_nodes_info().iter().filter(here);
+        let first = nodes.min_by_key(|node| node.host_id).ok_or_else(|| {
+            RecordsError::unavailable(format!("no node of {} is there", self.config.datacenter))
+        })?;
+        let target = NodeIdentifier::Node(Arc::clone(first));
+        Ok(SingleTargetLoadBalancingPolicy::new(target, None))
+    }
+
+    /// Waits until every node that is connected has the same schema.
+    async fn agreed(&self) -> Result<(), RecordsError> {
+        self.session
+            .await_schema_agreement()
+            .await
             .map(|_| ())
-            .map_err(errors::of_write)
+            .map_err(|error| errors::of_disagreement(&error))
     }
 
     /// One migrator at a time: tables made twice at once come out as two of one name.
     async fn lock(&self) -> Result<Uuid, RecordsError> {
         let owner = Uuid::new_v4();
         let cql = format!(
-            "INSERT INTO {TABLE} (id, owner) VALUES ('lock', ?) IF NOT EXISTS USING TTL {LOCK_SECONDS}"
+            "INSERT INTO {} (id, owner) VALUES ('lock', ?) IF NOT EXISTS USING TTL {LOCK_SECONDS}",
+            self.table()
         );
-        let deadline = self.clock.monotonic()
-            + Duration::from_secs(u64::try_from(LOCK_SECONDS).unwrap_or_default() + 30);
+        let deadline = self.clock.monotonic() + Duration::from_secs(LOCK_SECONDS + 30);
         loop {
-            if is_applied(&self.session, &cql, owner).await? {
-                return Ok(owner);
-            }
+            let refusal = match self.is_applied(&cql, &[owner]).await {
+                Ok(true) => return Ok(owner),
+                Ok(false) => RecordsError::unavailable("another migration holds the lock"),
+                // It may be ours: asking again shows it.
+                Err(error) if error.is_retryable() => error,
+                Err(error) => return Err(error),
+            };
             if self.clock.monotonic() >= deadline {
-                return Err(RecordsError::unavailable(
-                    "another migration holds the lock",
-                ));
+                return Err(refusal);
             }
             self.clock.sleep(LOCK_POLL).await;
         }
     }
 
+    async fn renew(&self, owner: Uuid) -> Result<(), RecordsError> {
+        let cql = format!(
+            "UPDATE {} USING TTL {LOCK_SECONDS} SET owner = ? WHERE id = 'lock' IF owner = ?",
+            self.table()
+        );
+        if self.is_applied(&cql, &[owner, owner]).await? {
+            return Ok(());
+        }
+        Err(RecordsError::unavailable(
+            "the lock of the migration was lost, since a statement took too long; migrate again",
+        ))
+    }
+
     async fn unlock(&self, owner: Uuid) -> Result<(), RecordsError> {
-        let cql = format!("DELETE FROM {TABLE} WHERE id = 'lock' IF owner = ?");
-        is_applied(&self.session, &cql, owner).await.map(|_| ())
+        let cql = format!(
+            "DELETE FROM {} WHERE id = 'lock' IF owner = ?",
+            self.table()
+        );
+        self.is_applied(&cql, &[owner]).await.map(|_| ())
+    }
+
+    /// Whether the lock is as asked for. A refusal that shows our own name comes from an earlier attempt.
+    async fn is_applied(&self, cql: &str, values: &[Uuid]) -> Result<bool, RecordsError> {
+        let mut statement = Statement::new(cql);
+        statement.set_retry_policy(Some(Arc::new(FallthroughRetryPolicy::new())));
+        let result = self
+            .session
+            .query_unpaged(statement, values)
+            .await
+            .map_err(errors::of_conditional)?;
+        let rows = result.into_rows_result().map_err(RecordsError::unknown)?;
+        let row = rows
+            .maybe_first_row::<CqlRow>()
+            .map_err(RecordsError::unknown)?;
+        let columns = row.map(|row| row.columns).unwrap_or_default();
+        Ok(columns.iter().flatten().any(|value| match value {
+            CqlValue::Boolean(applied) => *applied,
+            CqlValue::Uuid(owner) => values.first() == Some(owner),
+            _ => false,
+        }))
+    }
+
+    fn table(&self) -> String {
+        cql::table(&self.config.keyspace, TABLE)
     }
 }
 
-async fn is_applied(session: &Session, cql: &str, owner: Uuid) -> Result<bool, RecordsError> {
-    let result = session
-        .query_unpaged(cql, (owner,))
-        .await
-        .map_err(errors::of_write)?;
-    let rows = result.into_rows_result().map_err(RecordsError::unknown)?;
-    let row = rows
-        .maybe_first_row::<CqlRow>()
-        .map_err(RecordsError::unknown)?;
-    Ok(row.is_some_and(|row| matches!(row.columns.first(), Some(Some(CqlValue::Boolean(true))))))
+/// Cassandra has no code of its own for a table that is not there.
+fn is_no_table(error: &ExecutionError) -> bool {
+    matches!(
+        error,
+        ExecutionError::LastAttemptError(RequestAttemptError::DbError(DbError::Invalid, _))
+    )
 }
 
-fn step_cql(step: &Step) -> String {
+fn step_cql(keyspace: &str, step: &Step) -> String {
     match step {
-        Step::CreateTable(schema) => cql::create_table(schema),
+        Step::CreateTable(schema) => cql::create_table(keyspace, schema),
         Step::AddColumn(schema, column) => format!(
             "ALTER TABLE {} ADD IF NOT EXISTS {} {}",
-            cql::quoted(schema.name),
+            cql::table(keyspace, schema.name),
             cql::quoted(column.name),
             cql::type_name(column.kind)
         ),
-        Step::DropTable(name) => format!("DROP TABLE IF EXISTS {}", cql::quoted(name)),
+        Step::DropTable(name) => {
+            format!("DROP TABLE IF EXISTS {}", cql::table(keyspace, name))
+        }
         Step::DropColumn(table, column) => format!(
             "ALTER TABLE {} DROP IF EXISTS {}",
-            cql::quoted(table),
+            cql::table(keyspace, table),
             cql::quoted(column)
         ),
     }

@@ -27,6 +27,8 @@ impl CassandraRecords {
         let mut statement = self.statements.get(schema, Shape::Get).await?;
         if level == ReadLevel::Serial {
             statement.set_consistency(Consistency::LocalSerial);
+            // It takes part in the rounds of the writers: a second one beside it would contend with it.
+            statement.set_execution_profile_handle(None);
         }
         let result = self
             .session

@@ -10,8 +10,10 @@ use scylla::statement::batch::{Batch, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 use scylla::value::{CqlValue, Row as CqlRow};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use uuid::Uuid;
 
+use crate::retry::RetryWrite;
 use crate::statements::Shape;
 use crate::values::{Bind, bind, bind_all};
 use crate::{CassandraRecords, errors};
@@ -25,21 +27,23 @@ impl CassandraRecords {
         for write in &writes {
             bound.push(self.bound_write(write).await?);
         }
-        if bound.len() <= 1 {
-            let Some((statement, values)) = bound.pop() else {
+        let (policy, begun) = RetryWrite::watched();
+        let written = if bound.len() <= 1 {
+            let Some((mut statement, values)) = bound.pop() else {
                 return Ok(());
             };
-            let written = self.session.execute_unpaged(&statement, values).await;
-            return written.map(|_| ()).map_err(errors::of_write);
-        }
-        // Logged: the batch log carries it to the end once the coordinator has taken it.
-        let (mut batch, values) = batch_of(bound);
-        batch.set_is_idempotent(true);
-        self.session
-            .batch(&batch, values)
-            .await
+            statement.set_retry_policy(Some(policy));
+            self.session.execute_unpaged(&statement, values).await
+        } else {
+            // Logged: the batch log carries it to the end once the coordinator has taken it.
+            let (mut batch, values) = batch_of(bound);
+            batch.set_is_idempotent(true);
+            batch.set_retry_policy(Some(policy));
+            self.session.batch(&batch, values).await
+        };
+        written
             .map(|_| ())
-            .map_err(errors::of_write)
+            .map_err(|error| errors::of_write(error, begun.load(Ordering::Acquire)))
     }
 
     async fn bound_write(&self, write: &Write) -> Result<Bound, RecordsError> {
@@ -91,7 +95,7 @@ impl CassandraRecords {
             batch.set_retry_policy(Some(Arc::new(FallthroughRetryPolicy::new())));
             self.session.batch(&batch, values).await
         };
-        if applied(result.map_err(errors::of_write)?)? {
+        if applied(result.map_err(errors::of_conditional)?)? {
             return Ok(Outcome::Applied);
         }
         let mut current = Vec::with_capacity(conditional.changes.len());

@@ -111,7 +111,8 @@ pub use riwaq_records_derive::Table;
 pub use row::{Key, Row, StoredRow};
 pub use scan_request::{ScanPage, ScanRequest};
 pub use schema::{
-    Column, OP_ID, Order, TTL_GRACE_SECONDS, TTL_MAX_SECONDS, TableSchema, WriteMode,
+    Column, OP_ID, Order, TTL_END_SECONDS, TTL_GRACE_SECONDS, TTL_MAX_SECONDS, TableSchema,
+    WriteMode,
 };
 pub use store::{Decision, Store, TypedTablePage};
 pub use table::{Stored, Table};

@@ -13,6 +13,11 @@ pub const TTL_GRACE_SECONDS: u32 = 86_400;
 /// The longest time to live that engines are given, in seconds (Cassandra allows 20 years).
 pub const TTL_MAX_SECONDS: u32 = 19 * 365 * 86_400;
 
+/// The latest time, in seconds since 1970, at which engines are told to let a row go: January 2038. Cassandra 5.0
+/// takes later ones and then cannot send such a row between its nodes in a lightweight transaction (it
+/// computes the size of the message wrongly), so that the row can never be changed again.
+pub const TTL_END_SECONDS: i64 = i32::MAX as i64 - 1;
+
 /// How a table is written. A table is never written in both ways, because the two order their
 /// writes by different clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +123,8 @@ impl TableSchema {
     }
 
     /// The time to live to give a row written at `now_ms`, in whole seconds: up to its `ttl`
-    /// column plus [`TTL_GRACE_SECONDS`], at most [`TTL_MAX_SECONDS`]. None where the table has none.
+    /// column plus [`TTL_GRACE_SECONDS`]. 0, which is for ever, where that is more than [`TTL_MAX_SECONDS`] or
+    /// ends after [`TTL_END_SECONDS`]: a row may stay too long, never too short. None where the table has none.
     #[must_use]
     pub fn ttl_seconds(&self, row: &Row, now_ms: i64) -> Option<u32> {
         let position = self.position(self.ttl_column?)?;
@@ -126,7 +132,41 @@ impl TableSchema {
             return None;
         };
         let left = expires_at.saturating_sub(now_ms).max(0) / 1000;
-        let left = u32::try_from(left).unwrap_or(u32::MAX);
-        Some(left.saturating_add(TTL_GRACE_SECONDS).min(TTL_MAX_SECONDS))
+        let seconds = left.saturating_add(TTL_GRACE_SECONDS.into());
+        let ends = (now_ms / 1000).saturating_add(seconds);
+        let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+        if seconds > TTL_MAX_SECONDS || ends > TTL_END_SECONDS {
+            return Some(0);
+        }
+        Some(seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_let_go_after_its_time_or_never() {
+        let table = crate::conformance::tables()
+            .into_iter()
+            .find(|table| table.ttl_column.is_some())
+            .unwrap();
+        let position = table.position(table.ttl_column.unwrap()).unwrap();
+        let now = 1_800_000_000_000;
+        let of = |expires_at: i64| {
+            let mut values = vec![Value::Null; table.columns.len()];
+            values[position] = Value::Timestamp(expires_at);
+            table.ttl_seconds(&Row::new(values), now)
+        };
+        assert_eq!(of(now + 60_000), Some(60 + TTL_GRACE_SECONDS));
+        assert_eq!(of(now - 60_000), Some(TTL_GRACE_SECONDS));
+        let last = (TTL_END_SECONDS - i64::from(TTL_GRACE_SECONDS)) * 1000;
+        assert_eq!(
+            of(last),
+            Some(u32::try_from(TTL_END_SECONDS - now / 1000).unwrap())
+        );
+        assert_eq!(of(last + 1000), Some(0));
+        assert_eq!(of(4_000_000_000_000), Some(0));
     }
 }

@@ -1,44 +1,28 @@
 //! What an operator sees without us: typed, named columns in cqlsh.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 
-use riwaq_clock::SystemClock;
 use riwaq_records::{MigrationPlan, Records, conformance};
-use riwaq_records_cassandra::{CassandraRecords, Config};
 use riwaq_test_kit::{Backend, cassandra};
-use scylla::client::session_builder::SessionBuilder;
-use uuid::Uuid;
+
+use crate::keyspace::{Keyspaces, connect};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_are_typed_and_named_in_plain_cql() {
     let Backend::Ready(address) = cassandra() else {
         return;
     };
-    let keyspace = format!("plain_{}", &Uuid::new_v4().simple().to_string()[..12]);
-    let config = Config {
-        contact_points: vec![address.clone()],
-        user: "cassandra".into(),
-        password: "cassandra".into(),
-        keyspace: keyspace.clone(),
-        request_timeout_ms: 30_000,
-        ..Config::default()
-    };
-    let records = CassandraRecords::connect(config, SystemClock::shared())
-        .await
-        .unwrap();
+    let keyspaces = Keyspaces::at(&address);
+    let config = keyspaces.fresh();
+    let keyspace = config.keyspace.clone();
+    let records = connect(config).await.unwrap();
     let tables = conformance::tables();
     records
         .migrate(&MigrationPlan::new(tables.clone()).unwrap())
         .await
         .unwrap();
 
-    let session = SessionBuilder::new()
-        .known_node(address)
-        .user("cassandra", "cassandra")
-        .build()
-        .await
-        .unwrap();
+    let session = keyspaces.plain().await;
     let cql = "SELECT column_name, type, kind FROM system_schema.columns WHERE keyspace_name = ? AND table_name = ?";
     for table in tables {
         let rows = session
@@ -70,6 +54,7 @@ async fn tables_are_typed_and_named_in_plain_cql() {
         let op_id = usize::from(table.has_op_id());
         assert_eq!(found.len(), table.columns.len() + op_id, "{}", table.name);
     }
+    keyspaces.drop_all().await;
 }
 
 /// Written out again on purpose: the test must not believe the adapter's own table.
