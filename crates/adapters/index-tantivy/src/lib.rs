@@ -26,7 +26,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use riwaq_index::analysis;
 use riwaq_index::{
-    Change, Hits, Index, IndexError, Outcome, Query, Source, SourceKind, SourceState, Stats, limits,
+    Change, Hits, InPlace, Index, IndexError, Outcome, Query, Rebuilding, Source, SourceKind,
+    SourceState, Stats, limits,
 };
 use tantivy::directory::MmapDirectory;
 use tantivy::{IndexReader, ReloadPolicy};
@@ -166,6 +167,10 @@ impl Index for TantivyIndex {
 
     async fn clear(&self) -> Result<(), IndexError> {
         self.shared.writer.clear().await
+    }
+
+    async fn begin_rebuild(&self) -> Result<Box<dyn Rebuilding>, IndexError> {
+        InPlace::begin(Arc::new(self.clone())).await
     }
 
     async fn stats(&self) -> Result<Stats, IndexError> {

@@ -72,7 +72,7 @@ fn words_query(fields: &Fields, terms: &QueryTerms) -> BooleanQuery {
         let query = Box::new(TermQuery::new(term, IndexRecordOption::WithFreqs));
         clauses.push((Occur::Should, Box::new(BoostQuery::new(query, boost))));
     };
-    for Word { exact, stems } in terms.words() {
+    for Word { exact, stems, .. } in terms.words() {
         for (words, boost) in [(fields.text, 1.0), (fields.head, HEAD_BOOST)] {
             add(words.exact, exact, boost * EXACT_BOOST);
             for stem in stems {

@@ -20,4 +20,4 @@ pub use model::{
     Change, Content, Document, Hit, Hits, Kind, Language, Outcome, Position, Query, Readable,
     Source, SourceKind, SourceState, Stats, limits,
 };
-pub use port::Index;
+pub use port::{InPlace, Index, Rebuilding};

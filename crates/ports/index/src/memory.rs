@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::analysis::{QueryTerms, tokens};
 use crate::{
-    Change, Content, Document, Hit, Hits, Index, IndexError, Kind, Outcome, Position, Query,
-    Source, SourceKind, SourceState, Stats, limits,
+    Change, Content, Document, Hit, Hits, InPlace, Index, IndexError, Kind, Outcome, Position,
+    Query, Rebuilding, Source, SourceKind, SourceState, Stats, limits,
 };
 
 /// A handle onto an index in memory; clones share it.
@@ -222,6 +222,10 @@ impl Index for MemoryIndex {
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
         Ok(())
+    }
+
+    async fn begin_rebuild(&self) -> Result<Box<dyn Rebuilding>, IndexError> {
+        InPlace::begin(Arc::new(self.clone())).await
     }
 
     async fn stats(&self) -> Result<Stats, IndexError> {

@@ -27,6 +27,8 @@ pub mod limits {
     pub const QUERY_BYTES: usize = 4 * 1024;
     /// How many different words of a query are looked for; the rest is ignored.
     pub const QUERY_WORDS: usize = 32;
+    /// Most courses of a question's [`Readable`](crate::Readable).
+    pub const READABLE_COURSES: usize = 100_000;
     /// Most sources of one page of [`sources`](crate::Index::sources).
     pub const SOURCES_PER_PAGE: usize = 1_000;
 }
@@ -360,6 +362,14 @@ impl Query {
             return Err(IndexError::invalid(
                 "limit",
                 format!("1 to {}", limits::HITS_PER_PAGE),
+            ));
+        }
+        if let Readable::Courses(ids) = &self.readable
+            && ids.len() > limits::READABLE_COURSES
+        {
+            return Err(IndexError::invalid(
+                "readable",
+                format!("at most {} courses", limits::READABLE_COURSES),
             ));
         }
         if self.after.is_some_and(|after| !after.score.is_finite()) {

@@ -1,8 +1,57 @@
 //! The trait and its guarantees.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::{Change, Hits, IndexError, Outcome, Query, Source, SourceKind, SourceState, Stats};
+
+/// An index that is filled anew, for the work of an operator.
+///
+/// Guarantees:
+/// - What was written by any handle since the beginning, and what is written to
+///   [`index`](Self::index), is in the new index, the newest version of each source; nothing else is.
+/// - Until [`finish`](Self::finish) returns, searches answer as if nobody had begun. (An adapter
+///   within one process may fill [`InPlace`]: then less is found until the end.)
+/// - One that is given up, or whose process ends, changes nothing of what is found.
+#[async_trait]
+pub trait Rebuilding: Send + Sync + std::fmt::Debug {
+    /// The new index: empty at first, knows no versions of before.
+    fn index(&self) -> Arc<dyn Index>;
+
+    /// From now on everybody is answered from the new index; the old one is removed.
+    ///
+    /// # Errors
+    /// [`IndexError::Unavailable`], also when another rebuild was begun meanwhile: then nothing
+    /// changed.
+    async fn finish(&self) -> Result<(), IndexError>;
+}
+
+/// A rebuild that clears the index itself: for adapters within one process.
+#[derive(Debug)]
+pub struct InPlace(Arc<dyn Index>);
+
+impl InPlace {
+    /// Clears the index.
+    ///
+    /// # Errors
+    /// As [`Index::clear`].
+    pub async fn begin(index: Arc<dyn Index>) -> Result<Box<dyn Rebuilding>, IndexError> {
+        index.clear().await?;
+        Ok(Box::new(Self(index)))
+    }
+}
+
+#[async_trait]
+impl Rebuilding for InPlace {
+    fn index(&self) -> Arc<dyn Index> {
+        Arc::clone(&self.0)
+    }
+
+    async fn finish(&self) -> Result<(), IndexError> {
+        Ok(())
+    }
+}
 
 /// A full-text index.
 ///
@@ -18,8 +67,11 @@ use crate::{Change, Hits, IndexError, Outcome, Query, Source, SourceKind, Source
 /// - **Order.** By [`Change::version`], whatever the order of arrival; see there. A write that is
 ///   repeated has no further effect.
 /// - **Matching.** A document matches when at least one word of the query stands in its text,
-///   heading or title, exactly or by its stem, as [`analysis`](crate::analysis) defines. Stop
-///   words match only where the query has nothing else. Scores are the adapter's own.
+///   heading or title, exactly as [`analysis`](crate::analysis) defines, or by its stem. The stem is
+///   that of [`analysis`](crate::analysis), or of the engine's own analyser of the document's
+///   language. Stop words match only where the query has nothing else. Scores are the adapter's own.
+///   [`Hit::coverage`](crate::Hit::coverage) and [`Hit::highlights`](crate::Hit::highlights) follow
+///   [`analysis`](crate::analysis) in every adapter.
 /// - **Paging.** Following [`Hits::next`] over an index that does not change gives every hit once.
 ///   Where it changes in between, hits may be missed or repeated, never forbidden ones given.
 /// - **Limits.** [`limits`](crate::limits); beyond them [`IndexError::InvalidInput`].
@@ -58,11 +110,18 @@ pub trait Index: Send + Sync + std::fmt::Debug + 'static {
         limit: usize,
     ) -> Result<Vec<SourceState>, IndexError>;
 
-    /// Removes everything, tombstones too, durably. For a rebuild from the owners.
+    /// Removes everything, tombstones too, durably. A rebuild that is under way is given up.
     ///
     /// # Errors
     /// [`IndexError::Unavailable`].
     async fn clear(&self) -> Result<(), IndexError>;
+
+    /// Begins to fill the index anew from the owners. One that was begun before and not finished
+    /// is given up, by whatever process it was begun.
+    ///
+    /// # Errors
+    /// [`IndexError::Unavailable`].
+    async fn begin_rebuild(&self) -> Result<Box<dyn Rebuilding>, IndexError>;
 
     /// How much there is.
     ///

@@ -42,6 +42,28 @@ pub struct Token {
     pub span: Range<usize>,
 }
 
+/// One word of a text, before any language is considered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spelling {
+    /// As it is spelt: composed, lower case, accents and vowel marks kept. For an engine with
+    /// stemmers and stop words of its own; contains no white space.
+    pub spelt: String,
+    /// The normalised form, that of [`Token::exact`].
+    pub exact: String,
+}
+
+/// Calls `each` for every word of `text`, in order, without stemming it.
+pub fn for_each_spelling(text: &str, mut each: impl FnMut(Spelling)) {
+    segment::for_each_word(text, |raw| {
+        if let Some(normalised) = normalise::word(&raw) {
+            each(Spelling {
+                spelt: normalise::spelt(&raw),
+                exact: normalised.exact,
+            });
+        }
+    });
+}
+
 /// Calls `each` for every word of `text`, in order.
 pub fn for_each_token(text: &str, language: Language, each: impl FnMut(Token)) {
     for_each_token_like(text, language, |_| true, each);
@@ -168,6 +190,24 @@ mod tests {
         assert_eq!(exact("con\u{fb01}ance"), ["confiance"]);
         assert_eq!(exact("algo\u{ad}rithme"), ["algorithme"]);
         assert_eq!(exact("CŒUR Straße"), ["coeur", "strasse"]);
+    }
+
+    #[test]
+    fn a_spelling_keeps_what_an_engine_with_its_own_rules_wants_to_see() {
+        let mut all = Vec::new();
+        for_each_spelling(
+            "L’E\u{301}le\u{300}ve, جامعـــةٌ x² aujourd'hui",
+            |word| {
+                all.push((word.spelt, word.exact));
+            },
+        );
+        let expected = [
+            ("élève", "eleve"),
+            ("جامعـــةٌ", "جامعه"),
+            ("x2", "x2"),
+            ("aujourdhui", "aujourdhui"),
+        ];
+        assert_eq!(all, expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
     }
 
     #[test]

@@ -53,6 +53,19 @@ pub(super) fn word(raw: &RawWord<'_>) -> Option<Normalised> {
     })
 }
 
+/// The letters, digits and marks of a word as they are spelt, composed (NFKC) and in lower case:
+/// for an engine that normalises and stems by rules of its own.
+pub(super) fn spelt(raw: &RawWord<'_>) -> String {
+    if raw.parts.iter().all(|part| part.is_ascii()) {
+        return raw.parts.concat().to_ascii_lowercase();
+    }
+    let joined = raw.parts.concat();
+    let letters = joined.nfkc().flat_map(char::to_lowercase);
+    letters
+        .filter(|c| c.is_alphanumeric() || is_combining_mark(*c))
+        .collect()
+}
+
 /// Folds accents and the letters that decomposition leaves whole.
 pub(super) fn fold(word: &str) -> String {
     if word.is_ascii() {

@@ -9,6 +9,8 @@ use crate::{Language, limits};
 /// One word of a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
+    /// As it was spelt, in lower case: see [`Spelling`](super::Spelling).
+    pub spelt: String,
     /// The normalised form.
     pub exact: String,
     /// The stems that it may have, one a language.
@@ -174,6 +176,7 @@ fn candidates(text: &str) -> Vec<Candidate> {
         let stems = stemmers.query_stems(&normalised);
         all.push(Candidate {
             word: Word {
+                spelt: normalise::spelt(&raw),
                 exact: normalised.exact,
                 stems,
             },

@@ -51,8 +51,16 @@ pub(super) async fn a_write_that_is_given_up_is_whole_or_absent(factory: &dyn Fa
             let _ = select(patience, writing).await;
         }
         let index = instance.reopen().await;
-        let state = index.source(Source::file(id(number))).await.expect("asks");
-        let there = found(&*index, "graphe").await;
+        // What was given up may still be on its way to a server: what is known of the source must
+        // stand still around the search.
+        let (state, there) = loop {
+            let before = index.source(Source::file(id(number))).await.expect("asks");
+            let there = found(&*index, "graphe").await;
+            let after = index.source(Source::file(id(number))).await.expect("asks");
+            if before == after {
+                break (after, there);
+            }
+        };
         let of_this =
             (1..=40).filter(|place| there.contains(&super::fixtures::passage_id(number, *place)));
         match (state, of_this.count()) {

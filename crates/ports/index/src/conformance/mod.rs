@@ -9,6 +9,7 @@ mod fixtures;
 mod language;
 mod model;
 mod paging;
+mod rebuild;
 mod rights;
 mod versions;
 
@@ -91,6 +92,10 @@ cases![
     durability::clearing_forgets_versions_too,
     durability::statistics_count_what_there_is,
     durability::many_and_large_documents,
+    rebuild::what_was_filled_is_found_afterwards,
+    rebuild::writes_of_others_meanwhile_are_in_the_new_index,
+    rebuild::a_second_one_gives_up_the_first,
+    rebuild::clearing_gives_it_up,
     model::random_operations_agree_with_the_model,
 ];
 

@@ -136,6 +136,12 @@ pub(super) async fn limits_are_refused_beyond(factory: &dyn Factory) {
         };
         refused(index.search(&query).await.expect_err("after"), "after");
     }
+    let most = limits::READABLE_COURSES as u128;
+    let query = Query::new("graphe", Readable::courses((0..=most).map(id)));
+    refused(
+        index.search(&query).await.expect_err("readable"),
+        "readable",
+    );
     for limit in [0, limits::SOURCES_PER_PAGE + 1] {
         let error = index
             .sources(SourceKind::File, None, limit)
