@@ -1,0 +1,250 @@
+//! HTTP to one Keycloak server: TLS, time-outs, repetition, a limit on requests at once, metrics.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use riwaq_clock::SharedClock;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::sync::Semaphore;
+
+use crate::config::ConfigError;
+use crate::error::CallError;
+
+const BACKEND: &str = "keycloak";
+/// How large an answer may be, in bytes: a page of accounts is far below.
+const MAX_ANSWER: usize = 8 << 20;
+const TRIES: u32 = 3;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// One server. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Http {
+    client: Client,
+    base: Arc<str>,
+    timeout: Duration,
+    clock: SharedClock,
+    permits: Arc<Semaphore>,
+}
+
+/// A success.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    /// Where what was made is.
+    pub(crate) location: Option<String>,
+    pub(crate) body: Bytes,
+}
+
+/// How long things may take, and how many at once.
+pub(crate) struct Limits {
+    pub(crate) connect: Duration,
+    pub(crate) request: Duration,
+    pub(crate) at_once: usize,
+}
+
+impl Http {
+    pub(crate) fn new(
+        server_url: &str,
+        ca_file: Option<&Path>,
+        limits: &Limits,
+        clock: SharedClock,
+    ) -> Result<Self, ConfigError> {
+        let client = Client::builder()
+            .use_preconfigured_tls(tls(ca_file)?)
+            .connect_timeout(limits.connect)
+            .timeout(limits.request)
+            .pool_idle_timeout(Duration::from_secs(20))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .map_err(|error| ConfigError {
+                field: "server_url",
+                message: flat(&error),
+            })?;
+        Ok(Self {
+            client,
+            base: server_url.trim_end_matches('/').into(),
+            timeout: limits.request,
+            clock,
+            permits: Arc::new(Semaphore::new(limits.at_once)),
+        })
+    }
+
+    pub(crate) fn clock(&self) -> &SharedClock {
+        &self.clock
+    }
+
+    /// A request to `path`, which begins with a slash.
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.base))
+    }
+
+    /// Sends a request that may be repeated: until it is answered, three times, and not for longer than twice the time
+    /// for one answer.
+    pub(crate) async fn repeat(
+        &self,
+        operation: &'static str,
+        request: &RequestBuilder,
+    ) -> Result<Answer, CallError> {
+        let begun = self.clock.monotonic();
+        let mut pause = FIRST_PAUSE;
+        for attempt in 1.. {
+            let Some(request) = request.try_clone() else {
+                break;
+            };
+            match self.send(operation, request).await {
+                Err(error)
+                    if error.is_passing()
+                        && attempt < TRIES
+                        && self.clock.monotonic().saturating_sub(begun) < self.timeout =>
+                {
+                    tracing::debug!(%error, "keycloak is asked again");
+                    self.clock.sleep(pause).await;
+                    pause *= 4;
+                }
+                outcome => return outcome,
+            }
+        }
+        Err(CallError::Unreadable {
+            operation,
+            cause: "a request that streams cannot be repeated".into(),
+        })
+    }
+
+    /// Sends it once.
+    pub(crate) async fn send(
+        &self,
+        operation: &'static str,
+        request: RequestBuilder,
+    ) -> Result<Answer, CallError> {
+        let begun = self.clock.monotonic();
+        let outcome = self.perform(operation, request).await;
+        let seconds = self.clock.monotonic().saturating_sub(begun).as_secs_f64();
+        let word = match &outcome {
+            Ok(_) => "ok",
+            Err(CallError::Refused { status, .. }) if status.is_client_error() => "refused",
+            Err(_) => "failed",
+        };
+        metrics::counter!("riwaq_backend_calls_total", "backend" => BACKEND, "operation" => operation, "outcome" => word)
+            .increment(1);
+        metrics::histogram!("riwaq_backend_call_seconds", "backend" => BACKEND, "operation" => operation)
+            .record(seconds);
+        outcome
+    }
+
+    async fn perform(
+        &self,
+        operation: &'static str,
+        request: RequestBuilder,
+    ) -> Result<Answer, CallError> {
+        // The semaphore is never closed.
+        let _permit = self.permits.acquire().await;
+        let gauge = metrics::gauge!("riwaq_backend_requests_under_way", "backend" => BACKEND);
+        gauge.increment(1.0);
+        let unanswered = |error: &reqwest::Error| CallError::Unanswered {
+            operation,
+            cause: flat(error),
+            sent: !error.is_connect(),
+        };
+        let answer = async {
+            let response = request
+                .send()
+                .await
+                .map_err(|error| unanswered(&error.without_url()))?;
+            let status = response.status();
+            let location = response
+                .headers()
+                .get(reqwest::header::LOCATION)
+                .and_then(|value| value.to_str().ok())
+                .map(str::to_owned);
+            let body = read(operation, response).await?;
+            Ok((status, location, body))
+        };
+        let outcome = answer.await;
+        gauge.decrement(1.0);
+        let (status, location, body) = outcome?;
+        if status.is_success() {
+            return Ok(Answer {
+                status,
+                location,
+                body,
+            });
+        }
+        Err(CallError::Refused {
+            operation,
+            status,
+            body,
+        })
+    }
+}
+
+async fn read(
+    operation: &'static str,
+    mut response: reqwest::Response,
+) -> Result<Bytes, CallError> {
+    let mut body = BytesMut::new();
+    loop {
+        let chunk = response.chunk().await;
+        let chunk = chunk.map_err(|error| CallError::Unanswered {
+            operation,
+            cause: flat(&error.without_url()),
+            sent: true,
+        })?;
+        let Some(chunk) = chunk else {
+            return Ok(body.freeze());
+        };
+        if body.len() + chunk.len() > MAX_ANSWER {
+            return Err(CallError::Unreadable {
+                operation,
+                cause: format!("it is larger than {MAX_ANSWER} bytes"),
+            });
+        }
+        body.extend_from_slice(&chunk);
+    }
+}
+
+/// With the given authority and no other, or with those that the system trusts.
+fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, ConfigError> {
+    let refuse = |message: String| ConfigError {
+        field: "ca_file",
+        message,
+    };
+    let mut roots = RootCertStore::empty();
+    match ca_file {
+        Some(path) => {
+            let certificates = CertificateDer::pem_file_iter(path)
+                .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+                .map_err(|error| refuse(format!("{}: {error}", path.display())))?;
+            let (added, _) = roots.add_parsable_certificates(certificates);
+            if added == 0 {
+                return Err(refuse(format!("{}: no certificate", path.display())));
+            }
+        }
+        None => {
+            let found = rustls_native_certs::load_native_certs();
+            roots.add_parsable_certificates(found.certs);
+        }
+    }
+    // Named, so that it does not matter which others are linked into the program.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| refuse(error.to_string()))?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// An error with everything beneath it: the outer ones say little.
+fn flat(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        text = format!("{text}: {error}");
+        next = error.source();
+    }
+    text
+}

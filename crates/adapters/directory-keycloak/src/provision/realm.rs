@@ -1,0 +1,139 @@
+//! The realm as the file has it, with what an installation says put in.
+
+use serde_json::{Value, json};
+
+use super::{BACKCHANNEL_LOGOUT_PATH, Provision, ProvisionError};
+use crate::config::ConfigError;
+
+/// The realm as code: what Keycloak's own import takes as well.
+const FILE: &str = include_str!("../../../../../keycloak/realm-riwaq.json");
+/// The name of the realm in the file; Keycloak calls the role that everybody has after it.
+#[cfg(test)]
+const NAME_IN_FILE: &str = "riwaq";
+
+/// The whole representation.
+pub(super) fn wanted(options: &Provision) -> Result<Value, ProvisionError> {
+    let public = options.public_url.trim_end_matches('/');
+    let backchannel = options
+        .backchannel_logout_url
+        .clone()
+        .unwrap_or_else(|| format!("{public}{BACKCHANNEL_LOGOUT_PATH}"));
+    let mut realm: Value = serde_json::from_str(FILE)
+        .map_err(|error| ProvisionError::Server(format!("the realm's file: {error}")))?;
+    // After parsing, so that no address can change the meaning of the file.
+    fill_in(&mut realm, &|text| {
+        text.replace("${RIWAQ_PUBLIC_URL}", public)
+            .replace("${RIWAQ_BACKCHANNEL_LOGOUT_URL}", &backchannel)
+    });
+    realm["realm"] = json!(options.realm_name);
+    realm["defaultRole"]["name"] = json!(default_role(&options.realm_name));
+    if let Some(school) = &options.school_name {
+        realm["displayName"] = json!(school);
+        realm["displayNameHtml"] = json!(escaped(school));
+    }
+    let clients = realm["clients"].as_array_mut();
+    let mut unknown: Vec<&String> = options.client_secrets.keys().collect();
+    for client in clients.into_iter().flatten() {
+        let id = client["clientId"].as_str().unwrap_or_default().to_owned();
+        if let Some(secret) = options.client_secrets.get(&id) {
+            client["secret"] = json!(secret);
+            unknown.retain(|known| **known != id);
+        }
+    }
+    match unknown.first() {
+        None => Ok(realm),
+        Some(client) => Err(ConfigError {
+            field: "client_secrets",
+            message: format!("{client}: the realm has no such client"),
+        }
+        .into()),
+    }
+}
+
+/// What Keycloak calls the role that everybody has.
+pub(super) fn default_role(realm_name: &str) -> String {
+    format!("default-roles-{}", realm_name.to_lowercase())
+}
+
+fn fill_in(value: &mut Value, change: &dyn Fn(&str) -> String) {
+    match value {
+        Value::String(text) => *text = change(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| fill_in(item, change)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| fill_in(field, change)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn options() -> Provision {
+        Provision {
+            realm_name: "Lycee-1".into(),
+            public_url: "https://riwaq.example/".into(),
+            client_secrets: BTreeMap::from([("riwaq-auth".into(), "s".repeat(40))]),
+            school_name: Some("Études & <Lettres>".into()),
+            ..Provision::default()
+        }
+    }
+
+    fn client<'a>(realm: &'a Value, id: &str) -> &'a Value {
+        let clients = realm["clients"].as_array().unwrap();
+        clients
+            .iter()
+            .find(|client| client["clientId"] == id)
+            .unwrap()
+    }
+
+    #[test]
+    fn an_installation_is_put_into_the_file() {
+        let realm = wanted(&options()).unwrap();
+        let portal = client(&realm, "riwaq-portal");
+        assert_eq!(
+            portal["redirectUris"],
+            json!(["https://riwaq.example/api/auth/session/callback"])
+        );
+        assert_eq!(
+            portal["attributes"]["backchannel.logout.url"],
+            json!(format!("https://riwaq.example{BACKCHANNEL_LOGOUT_PATH}"))
+        );
+        assert_eq!(
+            client(&realm, "riwaq-auth")["secret"],
+            json!("s".repeat(40))
+        );
+        assert_eq!(realm["defaultRole"]["name"], "default-roles-lycee-1");
+        assert_eq!(realm["displayNameHtml"], "Études &amp; &lt;Lettres&gt;");
+        assert!(!realm.to_string().contains("${RIWAQ"));
+    }
+
+    #[test]
+    fn the_file_holds_no_secret_and_names_the_realm() {
+        let file: Value = serde_json::from_str(FILE).unwrap();
+        assert_eq!(file["realm"], NAME_IN_FILE);
+        assert_eq!(
+            file["defaultRole"]["name"],
+            json!(default_role(NAME_IN_FILE))
+        );
+        assert!(!FILE.contains("\"secret\""));
+        assert!(!FILE.contains("\"value\""));
+    }
+
+    #[test]
+    fn a_secret_for_an_unknown_client_is_refused() {
+        let mut options = options();
+        options
+            .client_secrets
+            .insert("riwaq-potal".into(), "s".repeat(40));
+        let error = wanted(&options).unwrap_err();
+        assert!(error.to_string().contains("riwaq-potal"), "{error}");
+    }
+}

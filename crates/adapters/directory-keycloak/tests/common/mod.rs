@@ -1,0 +1,160 @@
+//! A realm of its own on the real server, and a directory in it.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use riwaq_aggregates::records::{Memory, Store};
+use riwaq_clock::SystemClock;
+use riwaq_directory_keycloak::provision::remove_realm;
+use riwaq_directory_keycloak::{Config, KeycloakDirectory, Provision, provision, tables};
+use serde_json::Value;
+use url::Url;
+use uuid::Uuid;
+
+pub(crate) const SECRET: &str = "the-directory-secret-of-this-test-run";
+
+/// A realm that is removed in the end.
+pub(crate) struct Realm {
+    pub(crate) options: Provision,
+    pub(crate) store: Store,
+}
+
+impl Realm {
+    /// `server` is `http://user:password@host:port`.
+    pub(crate) async fn create(server: &str, ca_file: Option<PathBuf>) -> Self {
+        let mut url = Url::parse(server).unwrap();
+        let (user, password) = (
+            url.username().to_owned(),
+            url.password().unwrap_or_default().to_owned(),
+        );
+        url.set_username("").unwrap();
+        url.set_password(None).unwrap();
+        let name = format!("test-{}", &Uuid::new_v4().simple().to_string()[..12]);
+        let options = Provision {
+            server_url: url.to_string(),
+            ca_file,
+            admin_user: user,
+            admin_password: password,
+            realm_name: name,
+            public_url: "https://riwaq.example".into(),
+            client_secrets: BTreeMap::from([("riwaq-directory".into(), SECRET.into())]),
+            ..Provision::default()
+        };
+        assert!(provision(options.clone()).await.unwrap().created);
+        let store = Store::new(Arc::new(Memory::with_tables(tables()).unwrap()));
+        Self { options, store }
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        Config {
+            server_url: self.options.server_url.clone(),
+            realm: self.options.realm_name.clone(),
+            client_secret: SECRET.into(),
+            ca_file: self.options.ca_file.clone(),
+            // A test machine is busy.
+            request_timeout_ms: 30_000,
+            turn_seconds: 180,
+            turn_timeout_ms: 60_000,
+            ..Config::default()
+        }
+    }
+
+    pub(crate) async fn directory(&self) -> KeycloakDirectory {
+        self.directory_with(&self.config()).await
+    }
+
+    pub(crate) async fn directory_with(&self, config: &Config) -> KeycloakDirectory {
+        KeycloakDirectory::open(config, self.store.clone(), SystemClock::shared())
+            .await
+            .unwrap()
+    }
+
+    pub(crate) async fn remove(self) {
+        remove_realm(self.options).await.unwrap();
+    }
+
+    /// The server, as an administrator sees it.
+    pub(crate) async fn console(&self) -> Console {
+        Console::sign_in(&self.options).await
+    }
+}
+
+/// Plain requests to the admin REST interface, to look at and to change what the adapter has made.
+pub(crate) struct Console {
+    client: reqwest::Client,
+    base: String,
+    token: String,
+}
+
+impl Console {
+    async fn sign_in(options: &Provision) -> Self {
+        let mut builder = reqwest::Client::builder().no_proxy();
+        if let Some(path) = &options.ca_file {
+            let pem = std::fs::read(path).unwrap();
+            let ca = reqwest::Certificate::from_pem(&pem).unwrap();
+            builder = builder.add_root_certificate(ca);
+        }
+        let client = builder.build().unwrap();
+        let server = options.server_url.trim_end_matches('/');
+        let form = [
+            ("grant_type", "password"),
+            ("client_id", "admin-cli"),
+            ("username", &options.admin_user),
+            ("password", &options.admin_password),
+        ];
+        let token: Value = client
+            .post(format!(
+                "{server}/realms/master/protocol/openid-connect/token"
+            ))
+            .form(&form)
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
+        Self {
+            client,
+            base: format!("{server}/admin/realms/{}", options.realm_name),
+            token: token["access_token"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        self.call(reqwest::Method::GET, path, None).await.1
+    }
+
+    pub(crate) async fn call(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> (u16, Value) {
+        let mut request = self
+            .client
+            .request(method, format!("{}{path}", self.base))
+            .bearer_auth(&self.token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        let text = answer.text().await.unwrap();
+        (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    /// The internal id of a client.
+    pub(crate) async fn client(&self, client_id: &str) -> Value {
+        let found = self.get(&format!("/clients?clientId={client_id}")).await;
+        found[0].clone()
+    }
+}
