@@ -53,6 +53,9 @@ pub(crate) enum Command {
     /// Programs that sign in as themselves
     #[command(subcommand)]
     Client(Client),
+    /// The Keycloak server, where identities are kept there
+    #[command(subcommand)]
+    Keycloak(Keycloak),
     /// The event bus
     #[command(subcommand)]
     Events(Events),
@@ -150,6 +153,25 @@ pub(crate) enum Client {
         sources: Sources,
         /// Its name
         name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Keycloak {
+    /// Make the realm, or bring it up to date: roles, clients and their secrets, sign-in, password policy.
+    /// The administrator's password is read from the first line of standard input
+    Provision {
+        #[command(flatten)]
+        sources: Sources,
+        /// An administrator of the realm `master`
+        #[arg(long, value_name = "NAME", default_value = "admin")]
+        admin_user: String,
+        /// Where Keycloak tells that a session has ended, if its way to the gateway is not the public one
+        #[arg(long, value_name = "URL")]
+        backchannel_logout_url: Option<String>,
+        /// The school's name, as the sign-in page shows it
+        #[arg(long, value_name = "NAME")]
+        school_name: Option<String>,
     },
 }
 

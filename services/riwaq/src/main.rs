@@ -59,6 +59,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Migrate(sources) => command::migrate::run(&sources).await,
         Command::User(user) => command::user::run(user).await,
         Command::Client(client) => command::client::run(client).await,
+        Command::Keycloak(keycloak) => command::keycloak::run(keycloak).await,
         Command::Events(events) => command::events::run(events).await,
         Command::Search(search) => command::search::run(search).await,
         // Handled before the runtime was started.

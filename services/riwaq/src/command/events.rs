@@ -15,14 +15,14 @@ const PAGE: usize = 100;
 pub(crate) async fn run(command: Command) -> Result<()> {
     let Command::Dead(command) = command;
     match command {
-        Dead::List { sources } => list(&open(&sources)?).await,
-        Dead::Replay { sources, ids } => replay(&open(&sources)?, &ids).await,
+        Dead::List { sources } => list(&open(&sources).await?).await,
+        Dead::Replay { sources, ids } => replay(&open(&sources).await?, &ids).await,
     }
 }
 
-fn open(sources: &Sources) -> Result<Arc<dyn Events>> {
+async fn open(sources: &Sources) -> Result<Arc<dyn Events>> {
     let config = Config::load(sources, &Listen::default())?;
-    adapters::events(&config, &config.data_dir, &host::clock()).context(
+    adapters::events(&config, &host::clock()).await.context(
         "this command opens the events itself; if `riwaq dev` runs on them, stop that first",
     )
 }

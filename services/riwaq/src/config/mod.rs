@@ -5,11 +5,16 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use riwaq_kit::Secret;
-use riwaq_kit::config::{ConfigDocs, Loader, process_environment, render};
+use riwaq_kit::config::{Loader, process_environment, render};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::cli::{Listen, Sources};
+
+mod adapters;
+mod docs;
+
+pub(crate) use adapters::*;
 
 /// What `riwaq dev` sets where nothing else is said.
 const DEVELOPMENT: &str = "auth.registration = true";
@@ -52,75 +57,6 @@ pub(crate) struct Config {
 pub(crate) struct SecretsConfig {
     /// 32 random bytes in base64, from which every other key is derived; `riwaq dev` makes its own.
     pub(crate) master_key: Option<Secret>,
-}
-
-/// Where records are kept.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct RecordsConfig {
-    /// `sqlite` (embedded) or `cassandra`.
-    pub(crate) engine: RecordsEngine,
-    pub(crate) sqlite: riwaq_records_sqlite::SqliteConfig,
-    pub(crate) cassandra: riwaq_records_cassandra::Config,
-    /// The password of `records.cassandra.user`.
-    pub(crate) cassandra_password: Option<Secret>,
-}
-
-/// An engine of the records port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum RecordsEngine {
-    Sqlite,
-    Cassandra,
-}
-
-/// How events travel.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct EventsConfig {
-    pub(crate) sqlite: riwaq_events_sqlite::SqliteEventsConfig,
-}
-
-/// Where the bytes of files are kept.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct BlobsConfig {
-    pub(crate) folder: riwaq_blobs_fs::Config,
-}
-
-/// Where the search index is kept.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct IndexConfig {
-    pub(crate) tantivy: riwaq_index_tantivy::Config,
-}
-
-/// Where accounts are kept.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct DirectoryConfig {
-    pub(crate) local: riwaq_directory_local::LocalDirectoryConfig,
-}
-
-/// How mail is sent.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct MailConfig {
-    /// `folder` (for development) or `smtp`.
-    pub(crate) engine: MailEngine,
-    pub(crate) folder: riwaq_mail_folder::FolderMailConfig,
-    pub(crate) smtp: riwaq_mail_smtp::SmtpConfig,
-    /// The password of `mail.smtp.username`.
-    pub(crate) smtp_password: Option<Secret>,
-}
-
-/// An engine of the mail port.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum MailEngine {
-    #[default]
-    Folder,
-    Smtp,
 }
 
 /// Where the other roles answer, for a role of its own: `http://host:port`, several with commas between.
@@ -170,37 +106,6 @@ impl Default for Config {
             files: riwaq_files::Config::default(),
             search: riwaq_search::Config::default(),
             chatbot: riwaq_chatbot::Config::default(),
-        }
-    }
-}
-
-// Empty paths mean: in the data folder.
-impl Default for RecordsConfig {
-    fn default() -> Self {
-        Self {
-            engine: RecordsEngine::Sqlite,
-            sqlite: riwaq_records_sqlite::SqliteConfig::at(""),
-            cassandra: riwaq_records_cassandra::Config::default(),
-            cassandra_password: None,
-        }
-    }
-}
-
-impl Default for BlobsConfig {
-    fn default() -> Self {
-        Self {
-            folder: riwaq_blobs_fs::Config {
-                folder: PathBuf::new(),
-                ..Default::default()
-            },
-        }
-    }
-}
-
-impl Default for IndexConfig {
-    fn default() -> Self {
-        Self {
-            tantivy: riwaq_index_tantivy::Config::in_folder(""),
         }
     }
 }
@@ -268,70 +173,6 @@ impl Config {
 
     /// Commented, with every setting; secrets are not shown.
     pub(crate) fn render(&self) -> Result<String> {
-        Ok(render(self, &docs(), "riwaq", "Config")?)
+        Ok(render(self, &docs::docs(), "riwaq", "Config")?)
     }
-}
-
-fn docs() -> ConfigDocs {
-    ConfigDocs::new()
-        .source("riwaq", include_str!("config.rs"))
-        .source(
-            "riwaq_kit",
-            include_str!("../../../crates/kit/src/service/config.rs"),
-        )
-        .source(
-            "riwaq_kit",
-            include_str!("../../../crates/kit/src/telemetry/config.rs"),
-        )
-        .source(
-            "riwaq_identity",
-            include_str!("../../../crates/identity/src/config.rs"),
-        )
-        .source("riwaq_gateway", include_str!("../../gateway/src/config.rs"))
-        .source("riwaq_auth", include_str!("../../auth/src/config.rs"))
-        .source("riwaq_users", include_str!("../../users/src/config.rs"))
-        .source("riwaq_courses", include_str!("../../courses/src/config.rs"))
-        .source("riwaq_files", include_str!("../../files/src/config.rs"))
-        .source("riwaq_search", include_str!("../../search/src/config.rs"))
-        .source("riwaq_chatbot", include_str!("../../chatbot/src/config.rs"))
-        .source(
-            "riwaq_aggregates",
-            include_str!("../../../crates/aggregates/src/options.rs"),
-        )
-        .source(
-            "riwaq_extraction",
-            include_str!("../../../crates/extraction/src/config.rs"),
-        )
-        .source(
-            "riwaq_records_sqlite",
-            include_str!("../../../crates/adapters/records-sqlite/src/config.rs"),
-        )
-        .source(
-            "riwaq_records_cassandra",
-            include_str!("../../../crates/adapters/records-cassandra/src/config.rs"),
-        )
-        .source(
-            "riwaq_blobs_fs",
-            include_str!("../../../crates/adapters/blobs-fs/src/config.rs"),
-        )
-        .source(
-            "riwaq_index_tantivy",
-            include_str!("../../../crates/adapters/index-tantivy/src/config.rs"),
-        )
-        .source(
-            "riwaq_directory_local",
-            include_str!("../../../crates/adapters/directory-local/src/config.rs"),
-        )
-        .source(
-            "riwaq_mail_smtp",
-            include_str!("../../../crates/adapters/mail-smtp/src/config.rs"),
-        )
-        .source(
-            "riwaq_mail_folder",
-            include_str!("../../../crates/adapters/mail-folder/src/lib.rs"),
-        )
-        .source(
-            "riwaq_events_sqlite",
-            include_str!("../../../crates/adapters/events-sqlite/src/lib.rs"),
-        )
 }

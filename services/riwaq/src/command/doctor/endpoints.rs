@@ -1,0 +1,72 @@
+//! The servers that are reached over HTTP, as configured.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use url::Url;
+
+use crate::config::{BlobsEngine, Config, DirectoryEngine};
+
+/// One of them.
+pub(super) struct Endpoint {
+    /// What it is, for people.
+    pub(super) what: String,
+    /// An address that answers something, whoever asks.
+    pub(super) url: Url,
+    ca_file: Option<PathBuf>,
+}
+
+impl Endpoint {
+    /// The authority whose signature is asked for, in PEM; none: those of the system.
+    pub(super) fn authority(&self) -> Result<Option<Vec<u8>>> {
+        let Some(file) = &self.ca_file else {
+            return Ok(None);
+        };
+        let pem = std::fs::read(file).with_context(|| format!("ca_file {}", file.display()))?;
+        Ok(Some(pem))
+    }
+}
+
+/// Every server that the chosen adapters reach over HTTP.
+pub(super) fn all(config: &Config) -> Vec<Endpoint> {
+    let mut endpoints = Vec::new();
+    if config.blobs.engine == BlobsEngine::S3 {
+        let s3 = &config.blobs.s3;
+        add(
+            &mut endpoints,
+            "the object storage",
+            &s3.endpoint,
+            s3.ca_file.as_ref(),
+        );
+        if !s3.public_endpoint.is_empty() {
+            let what = "the object storage's public address";
+            add(
+                &mut endpoints,
+                what,
+                &s3.public_endpoint,
+                s3.ca_file.as_ref(),
+            );
+        }
+    }
+    if config.directory.engine == DirectoryEngine::Keycloak {
+        let keycloak = &config.directory.keycloak;
+        add(
+            &mut endpoints,
+            "the directory",
+            &keycloak.server_url,
+            keycloak.ca_file.as_ref(),
+        );
+    }
+    endpoints
+}
+
+/// An address that is none is found by the check of the backend itself.
+fn add(endpoints: &mut Vec<Endpoint>, what: &str, address: &str, ca_file: Option<&PathBuf>) {
+    if let Ok(url) = Url::parse(address) {
+        endpoints.push(Endpoint {
+            what: what.to_owned(),
+            url,
+            ca_file: ca_file.cloned(),
+        });
+    }
+}
