@@ -1,4 +1,4 @@
-//! Broadcast inside one process: each live subscriber has a bounded buffer of its own.
+//! Broadcast to the subscribers of this process: each has a bounded buffer of its own.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -26,21 +26,14 @@ impl Hub {
         clock: SharedClock,
         policy: RetryPolicy,
     ) -> BroadcastConsumer {
-        let inbox = Arc::new(Inbox {
-            replica,
-            types,
-            clock,
-            policy,
-            state: Mutex::default(),
-            arrived: Notify::new(),
-        });
+        let inbox = Arc::new(Inbox::new(replica, types, clock, policy));
         let mut subscribers = self
             .subscribers
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         subscribers.retain(|subscriber| subscriber.strong_count() > 0);
         subscribers.push(Arc::downgrade(&inbox));
-        BroadcastConsumer { inbox }
+        BroadcastConsumer::new(inbox)
     }
 
     pub(super) fn send(&self, event: &Arc<CloudEvent>) {
@@ -72,8 +65,12 @@ enum Next {
     Wait(Option<Duration>),
 }
 
+/// What one broadcast subscriber has not seen yet, and what it failed to handle.
+///
+/// Holds [`BROADCAST_BUFFER`] events; a subscriber that is further behind loses the oldest and is
+/// told so. Failed events come back after the policy's backoff, by the clock of this process.
 #[derive(Debug)]
-struct Inbox {
+pub struct Inbox {
     replica: String,
     types: Vec<String>,
     clock: SharedClock,
@@ -83,11 +80,30 @@ struct Inbox {
 }
 
 impl Inbox {
+    /// An empty one for events of these types.
+    #[must_use]
+    pub fn new(
+        replica: String,
+        types: Vec<String>,
+        clock: SharedClock,
+        policy: RetryPolicy,
+    ) -> Self {
+        Self {
+            replica,
+            types,
+            clock,
+            policy,
+            state: Mutex::default(),
+            arrived: Notify::new(),
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, InboxState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, event: Arc<CloudEvent>) {
+    /// A new event. Never waits: the oldest goes when there is no room.
+    pub fn push(&self, event: Arc<CloudEvent>) {
         {
             let mut state = self.state();
             if state.ready.len() >= BROADCAST_BUFFER {
@@ -95,6 +111,15 @@ impl Inbox {
                 state.missed += 1;
             }
             state.ready.push_back((event, 0));
+        }
+        self.arrived.notify_waiters();
+    }
+
+    /// Events were lost before they got here: the subscriber is told.
+    pub fn miss(&self, count: u64) {
+        {
+            let mut state = self.state();
+            state.missed = state.missed.saturating_add(count);
         }
         self.arrived.notify_waiters();
     }
@@ -150,9 +175,18 @@ impl Inbox {
     }
 }
 
+/// Reads an [`Inbox`].
 #[derive(Debug)]
-pub(super) struct BroadcastConsumer {
+pub struct BroadcastConsumer {
     inbox: Arc<Inbox>,
+}
+
+impl BroadcastConsumer {
+    /// The reader of this inbox. There should be one only: each event goes to one reader.
+    #[must_use]
+    pub const fn new(inbox: Arc<Inbox>) -> Self {
+        Self { inbox }
+    }
 }
 
 #[async_trait]

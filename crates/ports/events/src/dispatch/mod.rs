@@ -2,7 +2,8 @@
 //! process that consumes it (the memory version, the embedded queue).
 //!
 //! [`Dispatcher`] decides who gets which event and when; a [`Journal`] is told of every decision
-//! and keeps the events. Adapters with a broker of their own do not use this module.
+//! and keeps the events. An adapter with a broker of its own leaves the groups to that and uses
+//! [`Inbox`] only.
 
 mod broadcast;
 mod consumer;
@@ -10,6 +11,7 @@ mod dispatcher;
 mod journal;
 mod queue;
 
+pub use broadcast::{BroadcastConsumer, Inbox};
 pub use dispatcher::{Capacity, Dispatcher};
 pub use journal::{Change, Journal};
 pub use queue::Entry;
