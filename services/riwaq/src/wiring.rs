@@ -24,6 +24,8 @@ use crate::config::Config;
 use crate::roles::{ROLES, Role};
 use crate::secrets::Secrets;
 
+/// What the portal's secret is derived for.
+pub(crate) const PORTAL_SECRET: &str = "client of the portal";
 /// The public role: its service calls nobody by gRPC, and nobody calls it.
 const PUBLIC: &str = "gateway";
 
@@ -227,7 +229,7 @@ fn identity(
         clock: clock.clone(),
         keys: Arc::new(HttpKeys::new(
             http,
-            &inner_address("/auth/jwks"),
+            inner_address("/auth/jwks"),
             clock.clone(),
         )),
         revocations: Arc::new(GrpcRevocations(auth.clone().with_tokens(tokens.of(asking)))),
@@ -263,7 +265,7 @@ impl Tokens {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         let source = sources.entry(role).or_insert_with(|| {
             let credentials = ClientCredentials {
-                token_address: inner_address("/auth/token"),
+                token_endpoint: inner_address("/auth/token").into(),
                 client_id: format!("riwaq-{role}"),
                 client_secret: client_secret(&self.secrets, role),
             };

@@ -10,7 +10,7 @@ use riwaq_kit::{ApiResult, Service, TaskGroup};
 use riwaq_mail_folder::FolderMail;
 
 use crate::roles::{ROLES, Role};
-use crate::wiring::{Parts, client_secret};
+use crate::wiring::{PORTAL_SECRET, Parts, client_secret};
 
 const NAME: &str = "auth";
 /// How many mails `GET /dev/mail` shows.
@@ -70,10 +70,7 @@ fn clients(parts: &Parts) -> Result<Vec<ConfiguredClient>> {
     let public = &parts.config.public_url;
     clients.push(ConfiguredClient::Portal {
         client_id: parts.config.gateway.session.client_id.clone(),
-        secret: secrets
-            .derive_text("client of the portal")
-            .expose()
-            .to_owned(),
+        secret: secrets.derive_text(PORTAL_SECRET).expose().to_owned(),
         redirect_uris: vec![format!("{public}{}", riwaq_gateway::CALLBACK)],
         post_logout_redirect_uris: vec![format!("{public}/")],
     });

@@ -6,7 +6,7 @@ use riwaq_kit::{Service, TaskGroup};
 use url::Url;
 
 use crate::roles::Role;
-use crate::wiring::Parts;
+use crate::wiring::{PORTAL_SECRET, Parts};
 
 const NAME: &str = "gateway";
 
@@ -22,7 +22,7 @@ pub(crate) const ROLE: Role = Role {
 fn build(parts: &Parts) -> Result<Service> {
     let mut config = parts.config.gateway.clone();
     if config.session.client_secret.is_none() {
-        config.session.client_secret = Some(parts.secrets.derive_text("client of the portal"));
+        config.session.client_secret = Some(parts.secrets.derive_text(PORTAL_SECRET));
     }
     let deps = Deps {
         clock: parts.clock.clone(),
