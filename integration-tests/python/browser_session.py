@@ -7,12 +7,10 @@ Exits with 0 when every step held; the last line says so.
 import sys
 import urllib.parse
 
-import requests
-
-from forms import sign_in
+from forms import Browser, sign_in
 
 base, login, password = sys.argv[1:4]
-browser = requests.Session()
+browser = Browser()
 
 
 def url(path):

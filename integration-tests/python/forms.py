@@ -1,7 +1,18 @@
 """Signing in at the issuer's page, as somebody who sees only its form."""
 
 import html.parser
+import http.cookiejar
 import urllib.parse
+
+import requests
+
+
+class Browser(requests.Session):
+    """Keeps cookies as browsers do on loopback: what is Secure is sent although it is plain HTTP."""
+
+    def __init__(self):
+        super().__init__()
+        self.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(secure_protocols=("https", "http")))
 
 
 class Form(html.parser.HTMLParser):

@@ -1,6 +1,6 @@
 """A stock OpenID Connect client signs in by code and PKCE, as a program on somebody's machine does.
 
-usage: oidc_client.py BASE LOGIN PASSWORD
+usage: oidc_client.py ISSUER LOGIN PASSWORD
 Exits with 0 when every step held; the last line says so.
 """
 
@@ -14,14 +14,14 @@ from authlib.oidc.core import CodeIDToken
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
-from forms import sign_in
+from forms import Browser, sign_in
 
-base, login, password = sys.argv[1:4]
+issuer, login, password = sys.argv[1:4]
 REDIRECT = "http://127.0.0.1:43219/callback"
 
 
-metadata = requests.get(f"{base}/.well-known/openid-configuration", timeout=10).json()
-assert metadata["issuer"] == base, metadata["issuer"]
+metadata = requests.get(f"{issuer}/.well-known/openid-configuration", timeout=10).json()
+assert metadata["issuer"] == issuer, metadata["issuer"]
 assert "S256" in metadata["code_challenge_methods_supported"]
 assert "RS256" in metadata["id_token_signing_alg_values_supported"]
 
@@ -37,7 +37,7 @@ address, state = client.create_authorization_url(
     metadata["authorization_endpoint"], code_verifier=verifier, nonce="a-nonce-of-this-run"
 )
 
-browser = requests.Session()
+browser = Browser()
 page = browser.get(address, timeout=10)
 assert page.status_code == 200, page.text
 answer = sign_in(browser, page, login, password)
@@ -55,7 +55,7 @@ decoded = jwt.decode(token["id_token"], keys, algorithms=["RS256"])
 claims = CodeIDToken(
     decoded.claims,
     decoded.header,
-    {"iss": {"value": base}, "aud": {"value": "riwaq-cli"}},
+    {"iss": {"value": issuer}, "aud": {"value": "riwaq-cli"}},
     {"nonce": "a-nonce-of-this-run", "client_id": "riwaq-cli"},
 )
 claims.validate(now=time.time())

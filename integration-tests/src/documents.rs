@@ -4,8 +4,9 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use riwaq_test_kit::{Backend, python};
 use tempfile::TempDir;
+
+use crate::scenario::python;
 
 /// A folder of documents: French PDF, Arabic DOCX, a notebook, an encrypted and a 2,000-page PDF.
 #[derive(Debug)]
@@ -14,24 +15,21 @@ pub struct Documents {
 }
 
 impl Documents {
-    /// Makes them; none where there is no Python for it (`NOT RUN` was printed).
+    /// Makes them.
     ///
     /// # Errors
-    /// When the libraries fail.
-    pub fn make() -> Result<Option<Self>> {
-        let Backend::Ready(python) = python() else {
-            return Ok(None);
-        };
+    /// [`crate::NotRun`] where there is no Python for it; when the libraries fail.
+    pub fn make() -> Result<Self> {
         let folder = TempDir::with_prefix("riwaq-documents-")?;
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/documents.py");
-        let status = Command::new(python)
+        let status = Command::new(python()?)
             .arg(script)
             .arg(folder.path())
             .status()?;
         if !status.success() {
             bail!("documents.py ended with {status}");
         }
-        Ok(Some(Self { folder }))
+        Ok(Self { folder })
     }
 
     /// The bytes of one.

@@ -1,11 +1,21 @@
-//! What the scenarios share: the documents that they upload, and the engines that they run on.
+//! What the scenarios share: the worlds that they run in, the people in them, documents, and the load under which
+//! things are broken.
 //!
 //! Owns no rule of the product: what is expected stands in the scenarios themselves.
+#![allow(clippy::print_stdout, reason = "a scenario says what it saw")]
 
+mod collector;
+mod distributed;
 mod documents;
-mod engine;
-mod setup;
+mod load;
+mod people;
+mod scenario;
+mod world;
 
+pub use collector::Collector;
+pub use distributed::{Backends, Leftovers, Line, ROLES, Remover};
 pub use documents::Documents;
-pub use engine::Engine;
-pub use setup::{Course, School, start};
+pub use load::{Load, LoadKind, Working};
+pub use people::{Course, Person, School};
+pub use scenario::{NotRun, Scenario, ScenarioRun, python, rounds, run};
+pub use world::{Mode, World};

@@ -91,6 +91,16 @@ impl<T> History<T> {
         }
     }
 
+    /// Every operation's key, in the order in which they began.
+    #[must_use]
+    pub fn keys(&self) -> Vec<String> {
+        let operations = self.operations();
+        operations
+            .iter()
+            .map(|operation| operation.key.clone())
+            .collect()
+    }
+
     /// Those that were acknowledged, with what they were answered.
     #[must_use]
     pub fn acknowledged(&self) -> Vec<(String, T)>

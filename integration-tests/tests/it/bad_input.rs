@@ -6,18 +6,15 @@ use anyhow::{Context, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Method;
-use riwaq_integration_tests::{Documents, Engine, School, start};
+use riwaq_integration_tests::{Documents, School, World};
 use riwaq_test_kit::Client;
 use serde_json::{Value, json};
 
 const PDF: &str = "application/pdf";
 const WORD: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
 
-#[tokio::test(flavor = "multi_thread")]
-async fn hostile_names_are_cleaned_or_refused() -> Result<()> {
-    let Some(school) = start(Engine::Sqlite).await? else {
-        return Ok(());
-    };
+pub(crate) async fn hostile_names_are_cleaned_or_refused(world: &mut World) -> Result<()> {
+    let school = School::open(world).await?;
     let course = school.course("Noms").await?.id;
     let upload = |name: &str| {
         let (name, course) = (name.to_owned(), course.clone());
@@ -60,11 +57,11 @@ async fn hostile_names_are_cleaned_or_refused() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn hostile_documents_are_quarantined_or_fail_with_a_reason() -> Result<()> {
-    let (Some(documents), Some(school)) = (Documents::make()?, start(Engine::Sqlite).await?) else {
-        return Ok(());
-    };
+pub(crate) async fn hostile_documents_are_quarantined_or_fail_with_a_reason(
+    world: &mut World,
+) -> Result<()> {
+    let documents = Documents::make()?;
+    let school = School::open(world).await?;
     let course = school.course("Documents").await?.id;
     let png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89";
     let disguised = school.upload(&course, "image.pdf", PDF, png).await?;
@@ -126,11 +123,10 @@ fn zip_bomb() -> Result<Vec<u8>> {
     Ok(archive.finish()?.into_inner())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn bodies_and_parameters_that_are_wrong_name_the_field() -> Result<()> {
-    let Some(school) = start(Engine::Sqlite).await? else {
-        return Ok(());
-    };
+pub(crate) async fn bodies_and_parameters_that_are_wrong_name_the_field(
+    world: &mut World,
+) -> Result<()> {
+    let school = School::open(world).await?;
     let teacher = &school.teacher;
     let raw = |body: String, media_type: &str| {
         let request = teacher
@@ -204,11 +200,8 @@ async fn bodies_and_parameters_that_are_wrong_name_the_field() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn stale_etags_and_foreign_cursors_are_refused() -> Result<()> {
-    let Some(school) = start(Engine::Sqlite).await? else {
-        return Ok(());
-    };
+pub(crate) async fn stale_etags_and_foreign_cursors_are_refused(world: &mut World) -> Result<()> {
+    let school = School::open(world).await?;
     let first = school.course("Un").await?.id;
     for title in ["Deux", "Trois"] {
         school.course(title).await?;
@@ -260,11 +253,8 @@ async fn stale_etags_and_foreign_cursors_are_refused() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn forged_tokens_are_refused() -> Result<()> {
-    let Some(school) = start(Engine::Sqlite).await? else {
-        return Ok(());
-    };
+pub(crate) async fn forged_tokens_are_refused(world: &mut World) -> Result<()> {
+    let school = School::open(world).await?;
     let token = school.teacher.token();
     let [header, claims, signature] = token.split('.').collect::<Vec<_>>()[..] else {
         anyhow::bail!("not a JWT: {token}")
@@ -306,8 +296,7 @@ async fn forged_tokens_are_refused() -> Result<()> {
     ];
     for token in altered {
         let answer = school
-            .program
-            .client()
+            .anonymous
             .with_token(&token)
             .get("/api/courses")
             .await?;
@@ -318,11 +307,10 @@ async fn forged_tokens_are_refused() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_student_gets_nowhere_with_a_teacher_s_or_an_administrator_s_routes() -> Result<()> {
-    let Some(school) = start(Engine::Sqlite).await? else {
-        return Ok(());
-    };
+pub(crate) async fn a_student_gets_nowhere_with_a_teacher_s_or_an_administrator_s_routes(
+    world: &mut World,
+) -> Result<()> {
+    let school = School::open(world).await?;
     let course = school.course("Fermé").await?;
     let file = school
         .upload(&course.id, "a.txt", "text/plain", b"secret du professeur")

@@ -2,19 +2,9 @@
 
 use anyhow::{Context, Result, ensure};
 use reqwest::Method;
-use riwaq_integration_tests::{Documents, Engine, School, start};
+use riwaq_integration_tests::{Documents, School, World};
 use riwaq_test_kit::Client;
 use serde_json::{Value, json};
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_main_job_with_records_in_sqlite() -> Result<()> {
-    main_job(Engine::Sqlite).await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_main_job_with_records_in_cassandra() -> Result<()> {
-    main_job(Engine::Cassandra).await
-}
 
 struct Files {
     course: String,
@@ -23,13 +13,12 @@ struct Files {
     notebook: String,
 }
 
-async fn main_job(engine: Engine) -> Result<()> {
-    let (Some(documents), Some(school)) = (Documents::make()?, start(engine).await?) else {
-        return Ok(());
-    };
+pub(crate) async fn the_main_job(world: &mut World) -> Result<()> {
+    let documents = Documents::make()?;
+    let school = School::open(world).await?;
     let files = publish_a_course(&school, &documents).await?;
     the_student_lists_it(&school, &files).await?;
-    the_student_downloads(&school, &files, &documents.read("reseaux.pdf")?).await?;
+    the_student_downloads(world, &school, &files, &documents.read("reseaux.pdf")?).await?;
     the_student_searches(&school, &files).await?;
     the_student_asks(&school, &files).await?;
     the_outsider_gets_nothing(&school, &files).await
@@ -79,7 +68,12 @@ async fn the_student_lists_it(school: &School, files: &Files) -> Result<()> {
     Ok(())
 }
 
-async fn the_student_downloads(school: &School, files: &Files, bytes: &[u8]) -> Result<()> {
+async fn the_student_downloads(
+    world: &World,
+    school: &School,
+    files: &Files,
+    bytes: &[u8],
+) -> Result<()> {
     let link = school
         .student
         .get(&format!("/api/files/{}/link", files.pdf))
@@ -87,10 +81,10 @@ async fn the_student_downloads(school: &School, files: &Files, bytes: &[u8]) -> 
         .expect(200)?;
     let url = link["url"].as_str().context("no url")?;
     ensure!(
-        url.starts_with(&school.program.url()),
+        url.starts_with(&world.url()),
         "the link must be absolute: {url}"
     );
-    let anonymous = school.program.client();
+    let anonymous = &school.anonymous;
     let whole = anonymous.get(url).await?;
     ensure!(
         whole.status == 200 && whole.body == bytes,

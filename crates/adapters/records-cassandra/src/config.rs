@@ -1,5 +1,7 @@
 //! How the cluster is reached.
 
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use riwaq_records::RecordsError;
@@ -11,6 +13,9 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Nodes to ask first, as `host:port`; the others are learnt from them. Several, so that one may be away at start.
     pub contact_points: Vec<String>,
+    /// Where nodes are reached whose own addresses lead nowhere from here (NAT, a proxy): each node's IP address, as the
+    /// node itself names it, and the `address:port` to use instead. A node that is not named is reached as it says.
+    pub address_map: BTreeMap<IpAddr, SocketAddr>,
     /// The role to sign in as; empty: no sign-in.
     pub user: String,
     /// The role's password. Not part of what is read and printed: the program keeps its secrets apart.
@@ -48,6 +53,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             contact_points: vec!["127.0.0.1:9042".into()],
+            address_map: BTreeMap::new(),
             user: String::new(),
             password: String::new(),
             tls: false,

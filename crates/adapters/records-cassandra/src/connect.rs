@@ -1,10 +1,13 @@
 //! A session with the cluster.
 
+use std::collections::BTreeMap;
 use std::error::Error;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use riwaq_clock::SharedClock;
 use riwaq_records::RecordsError;
 use scylla::client::PoolSize;
@@ -13,8 +16,9 @@ use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::errors::{
     ConnectionError, ConnectionPoolError, ConnectionSetupRequestErrorKind, DbError, MetadataError,
-    NewSessionError,
+    NewSessionError, TranslationError,
 };
+use scylla::policies::address_translator::{AddressTranslator, UntranslatedPeer};
 use scylla::policies::load_balancing::DefaultPolicy;
 use scylla::statement::{Consistency, SerialConsistency};
 
@@ -74,6 +78,10 @@ fn builder(config: &Config) -> Result<SessionBuilder, RecordsError> {
         .fetch_schema_metadata(true)
         .keyspaces_to_fetch([&config.keyspace])
         .default_execution_profile_handle(profile.into_handle());
+    if !config.address_map.is_empty() {
+        let translator = Translator(config.address_map.clone());
+        builder = builder.address_translator(Arc::new(translator));
+    }
     if !config.user.is_empty() {
         builder = builder.user(&config.user, &config.password);
     }
@@ -81,6 +89,21 @@ fn builder(config: &Config) -> Result<SessionBuilder, RecordsError> {
         builder = builder.tls_context(Some(tls::client(config.ca_file.as_deref())?));
     }
     Ok(builder)
+}
+
+/// Leads to nodes by other addresses than they name themselves.
+struct Translator(BTreeMap<IpAddr, SocketAddr>);
+
+#[async_trait]
+impl AddressTranslator for Translator {
+    async fn translate_address(
+        &self,
+        node: &UntranslatedPeer,
+    ) -> Result<SocketAddr, TranslationError> {
+        // The driver puts the port of the contact point behind it, so only the address says which node it is.
+        let named = node.untranslated_address();
+        Ok(self.0.get(&named.ip()).copied().unwrap_or(named))
+    }
 }
 
 /// Whether the node answered, and will answer the same again: then trying on only hides the reason.

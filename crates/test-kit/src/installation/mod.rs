@@ -4,7 +4,7 @@ mod replica;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -12,6 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rand::RngExt;
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
 use tokio::task::JoinSet;
 
 use crate::chaos::ChaosProxy;
@@ -31,6 +32,7 @@ pub struct InstallationBuilder {
     replicas: usize,
     settings: String,
     variables: Vec<(String, String)>,
+    commands: Vec<(Vec<String>, String)>,
     ready_within: Duration,
     front: ReservedPort,
 }
@@ -50,6 +52,7 @@ impl InstallationBuilder {
             replicas,
             settings: String::new(),
             variables: Vec::new(),
+            commands: Vec::new(),
             ready_within: Duration::from_secs(180),
             front: ReservedPort::new()?,
         })
@@ -67,6 +70,14 @@ impl InstallationBuilder {
     #[must_use]
     pub fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    /// A command of the program to be run after `migrate` and before any process starts, with a text for it to read.
+    #[must_use]
+    pub fn command(mut self, args: &[&str], input: &str) -> Self {
+        let args = args.iter().map(|arg| (*arg).to_owned());
+        self.commands.push((args.collect(), input.to_owned()));
         self
     }
 
@@ -106,6 +117,10 @@ impl InstallationBuilder {
             .await
             .context("riwaq migrate")?;
         installation.migrated_in = began.elapsed();
+        for (args, input) in &self.commands {
+            let args: Vec<_> = args.iter().map(String::as_str).collect();
+            installation.run_with_input(&args, input).await?;
+        }
         let began = Instant::now();
         installation.start_all().await?;
         installation.started_in = began.elapsed();
@@ -206,6 +221,40 @@ impl Installation {
         replica.ready(self.ready_within).await
     }
 
+    /// Ends every process by SIGTERM and starts it again, half after half, as a rollout does: the gateways that are
+    /// about to end get no new connections.
+    ///
+    /// # Errors
+    /// When one does not drain, or does not come back.
+    pub async fn roll(&self) -> Result<()> {
+        let halves = self.replicas.iter().map(Replica::number).max().unwrap_or(0);
+        for number in 0..=halves {
+            let staying = self.replicas.iter().filter(|replica| {
+                replica.role() == PUBLIC && (replica.number() != number || halves == 0)
+            });
+            let staying: Vec<_> = staying.map(Replica::address).collect();
+            self.front.set_upstreams(staying)?;
+            let half = || {
+                self.replicas
+                    .iter()
+                    .filter(|replica| replica.number() == number)
+            };
+            let ending = half()
+                .cloned()
+                .map(|replica| async move { replica.terminate().await });
+            all(ending).await?;
+            for replica in half() {
+                replica.start(self.command(&["serve", replica.role()])?)?;
+            }
+            let limit = self.ready_within;
+            let waiting = half()
+                .cloned()
+                .map(|replica| async move { replica.ready(limit).await });
+            all(waiting).await?;
+        }
+        self.front.set_upstreams(self.addresses(PUBLIC))
+    }
+
     /// The program with the configuration of this installation, for its other commands.
     ///
     /// # Errors
@@ -226,8 +275,26 @@ impl Installation {
     /// # Errors
     /// When it fails; the error holds what it said.
     pub async fn run(&self, args: &[&str]) -> Result<Output> {
+        self.run_with_input(args, "").await
+    }
+
+    /// The same with a text for it to read.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn run_with_input(&self, args: &[&str], input: &str) -> Result<Output> {
         let mut command = tokio::process::Command::from(self.command(args)?);
-        let output = command.kill_on_drop(true).output().await?;
+        let mut child = command
+            .kill_on_drop(true)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let mut stdin = child.stdin.take().context("no standard input")?;
+        // One that reads nothing may have ended already.
+        let _ = stdin.write_all(input.as_bytes()).await;
+        drop(stdin);
+        let output = child.wait_with_output().await?;
         if !output.status.success() {
             bail!(
                 "riwaq {} ended with {}:\n{}\n{}",
@@ -270,15 +337,23 @@ impl Installation {
         for replica in &self.replicas {
             replica.start(self.command(&["serve", replica.role()])?)?;
         }
-        let mut waiting = JoinSet::new();
-        for replica in &self.replicas {
-            let replica = replica.clone();
-            let limit = self.ready_within;
-            waiting.spawn(async move { replica.ready(limit).await });
-        }
-        while let Some(ready) = waiting.join_next().await {
-            ready??;
-        }
-        Ok(())
+        let limit = self.ready_within;
+        let waiting = self
+            .replicas
+            .iter()
+            .cloned()
+            .map(|replica| async move { replica.ready(limit).await });
+        all(waiting).await
     }
+}
+
+/// Runs them side by side to the end; the first error wins.
+async fn all<T: Send + 'static>(
+    tasks: impl Iterator<Item = impl Future<Output = Result<T>> + Send + 'static>,
+) -> Result<()> {
+    let mut running: JoinSet<_> = tasks.collect();
+    while let Some(ended) = running.join_next().await {
+        ended??;
+    }
+    Ok(())
 }

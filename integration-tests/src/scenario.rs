@@ -1,0 +1,85 @@
+//! Scenarios: what is run, in which world, and how it is reported.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use riwaq_test_kit::Backend;
+
+use crate::World;
+
+/// A scenario under way.
+pub type ScenarioRun<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
+
+/// One scenario: it is handed a running world and leaves it running. In a world that it shares with others it makes
+/// its own people and courses.
+#[derive(Clone, Copy)]
+pub struct Scenario {
+    /// Its name, as it is reported.
+    pub name: &'static str,
+    /// Runs it.
+    pub run: for<'a> fn(&'a mut World) -> ScenarioRun<'a>,
+}
+
+/// Something is missing here that nobody required; `NOT RUN` was printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotRun;
+
+impl fmt::Display for NotRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("something that it needs is missing here")
+    }
+}
+
+impl std::error::Error for NotRun {}
+
+/// The Python that has the stock clients.
+///
+/// # Errors
+/// [`NotRun`] where there is none.
+pub fn python() -> Result<PathBuf> {
+    match riwaq_test_kit::python() {
+        Backend::Ready(path) => Ok(path),
+        Backend::NotRun => Err(NotRun.into()),
+    }
+}
+
+/// How often something is broken: `RIWAQ_TEST_ROUNDS`, or so often.
+#[must_use]
+pub fn rounds(usual: u64) -> u64 {
+    variable("RIWAQ_TEST_ROUNDS")
+        .and_then(|rounds| rounds.parse().ok())
+        .unwrap_or(usual)
+}
+
+/// A variable of the tests.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::vars().find_map(|(variable, value)| (variable == name).then_some(value))
+}
+
+/// Runs one in a world and reports it. `RIWAQ_TEST_SCENARIO` names those to run by a part of their names.
+///
+/// # Errors
+/// When it fails; the error holds the ends of the logs.
+pub async fn run(scenario: Scenario, world: &mut World) -> Result<()> {
+    let name = format!("{}/{}", scenario.name, world.mode().name());
+    if variable("RIWAQ_TEST_SCENARIO").is_some_and(|wanted| !scenario.name.contains(&wanted)) {
+        println!("scenario: {name} left out");
+        return Ok(());
+    }
+    let began = Instant::now();
+    match (scenario.run)(world).await {
+        Ok(()) => println!("scenario: {name} ok ({} ms)", began.elapsed().as_millis()),
+        Err(error) if error.is::<NotRun>() => println!("scenario: {name} NOT RUN"),
+        Err(error) => {
+            println!(
+                "scenario: {name} FAILED ({} ms)",
+                began.elapsed().as_millis()
+            );
+            return Err(error).with_context(|| format!("{name}\n{}", world.log_ends()));
+        }
+    }
+    Ok(())
+}
