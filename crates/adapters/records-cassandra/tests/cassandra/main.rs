@@ -4,5 +4,6 @@
 mod conformance;
 mod connect;
 mod keyspace;
+mod lines;
 mod plain_cql;
 mod tls;
