@@ -1,5 +1,7 @@
 //! How tokens are checked, as configured.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::AUDIENCE;
@@ -10,6 +12,13 @@ use crate::AUDIENCE;
 pub struct IdentityConfig {
     /// The issuer, exactly as tokens name it (`iss`).
     pub issuer: String,
+    /// Where the issuer is reached from here, if it is one of its own (Keycloak) and not by its public address: what
+    /// lies beneath `issuer` there lies beneath this here, such as `http://keycloak:8080/realms/riwaq`. Empty: by `issuer`.
+    pub internal_url: String,
+    /// Where such an issuer's keys are. Empty: where it says itself (OpenID Connect Discovery).
+    pub jwks_url: String,
+    /// The authority (PEM) that signed such an issuer's certificate. None: those that the system trusts.
+    pub ca_file: Option<PathBuf>,
     /// The audience that tokens must name (`aud`).
     pub audience: String,
     /// How far clocks may differ, in seconds.
@@ -31,6 +40,9 @@ impl Default for IdentityConfig {
     fn default() -> Self {
         Self {
             issuer: "http://localhost:8080".to_owned(),
+            internal_url: String::new(),
+            jwks_url: String::new(),
+            ca_file: None,
             audience: AUDIENCE.to_owned(),
             leeway_seconds: 5,
             max_token_bytes: 8 * 1024,
@@ -39,5 +51,14 @@ impl Default for IdentityConfig {
             cached_tokens: 10_000,
             reload_seconds: 60,
         }
+    }
+}
+
+impl IdentityConfig {
+    /// How far clocks may differ, in milliseconds.
+    pub(crate) fn leeway_ms(&self) -> i64 {
+        i64::try_from(self.leeway_seconds)
+            .unwrap_or(0)
+            .saturating_mul(1000)
     }
 }

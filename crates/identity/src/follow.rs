@@ -34,7 +34,7 @@ impl Due {
 }
 
 impl Identity {
-    /// Loads, then listens, until `closing`. `replica` names this process to the event bus.
+    /// Loads, then listens, until `closing`; and keeps the issuer's keys at hand. `replica` names this process to the event bus.
     ///
     /// It subscribes before it loads, so that nothing falls between the two, and loads again from
     /// time to time and whenever it may have missed an event.
@@ -45,8 +45,11 @@ impl Identity {
         closing: CancellationToken,
     ) {
         // Dropping it at any point leaves nothing half done.
+        let keys = self.clone();
         closing
-            .run_until_cancelled(self.follow_forever(events, replica))
+            .run_until_cancelled(async {
+                tokio::join!(keys.attend_keys(), self.follow_forever(events, replica));
+            })
             .await;
     }
 

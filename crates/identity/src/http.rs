@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::path::Path;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,9 +14,10 @@ use futures::future::BoxFuture;
 use http::header::{ACCEPT, AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use riwaq_clock::SharedClock;
-use riwaq_kit::{HttpService, Problem};
+use riwaq_kit::{BoxError, HttpService, Problem};
 use tower::{Layer, Service};
 
+use crate::discovery::{ClientError, Endpoint, with_authorities};
 use crate::identity::Identity;
 use crate::token::{KeyFetchError, KeyFetcher};
 
@@ -127,17 +129,17 @@ fn refusal(problem: Problem) -> Response {
 /// this one.
 pub struct HttpKeys {
     service: HttpService,
-    address: String,
+    endpoint: Endpoint,
     clock: SharedClock,
 }
 
 impl HttpKeys {
-    /// `address` is the whole address of the key set (the configured internal one).
+    /// `endpoint` is the whole address of the key set, or an issuer that tells it.
     #[must_use]
-    pub fn new(service: HttpService, address: &str, clock: SharedClock) -> Self {
+    pub fn new(service: HttpService, endpoint: impl Into<Endpoint>, clock: SharedClock) -> Self {
         Self {
             service,
-            address: address.to_owned(),
+            endpoint: endpoint.into(),
             clock,
         }
     }
@@ -146,7 +148,7 @@ impl HttpKeys {
 impl fmt::Debug for HttpKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpKeys")
-            .field("address", &self.address)
+            .field("endpoint", &self.endpoint)
             .finish_non_exhaustive()
     }
 }
@@ -155,9 +157,11 @@ impl fmt::Debug for HttpKeys {
 impl KeyFetcher for HttpKeys {
     async fn fetch(&self) -> Result<Bytes, KeyFetchError> {
         let refuse = |reason: String| KeyFetchError {
-            reason: format!("{}: {reason}", self.address),
+            reason: format!("{}: {reason}", self.endpoint),
         };
-        let request = Request::get(&self.address).header(ACCEPT, "application/json");
+        let address = self.endpoint.address().await;
+        let address = address.map_err(|error| refuse(error.to_string()))?;
+        let request = Request::get(address).header(ACCEPT, "application/json");
         let request = request
             .body(Body::empty())
             .map_err(|error| refuse(error.to_string()))?;
@@ -195,25 +199,26 @@ pub(crate) async fn exchange(
 }
 
 /// An HTTP client for the issuer in another process. Follows no redirects: keys and secrets are
-/// exchanged with the configured address only.
+/// exchanged with the configured address only. `authorities` is a file (PEM) of certificate authorities that are
+/// believed beside those of the system.
 ///
 /// # Errors
-/// When TLS cannot be set up.
-pub fn http_client() -> Result<HttpService, reqwest::Error> {
+/// When the file cannot be read, or TLS cannot be set up.
+pub fn http_client(authorities: Option<&Path>) -> Result<HttpService, ClientError> {
     let client = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(PATIENCE)
-        .build()?;
+        .connect_timeout(PATIENCE);
+    let client = with_authorities(client, authorities)?.build()?;
     Ok(HttpService::new(tower::service_fn(
         move |request: Request<Body>| {
             let client = client.clone();
             async move {
-                let request =
-                    request.map(|body| reqwest::Body::wrap_stream(body.into_data_stream()));
+                let (head, body) = request.into_parts();
+                // Whole, so that its length is known: what is sent to an issuer is small.
+                let body = to_bytes(body, MAX_ANSWER_BYTES).await?;
+                let request = Request::from_parts(head, reqwest::Body::from(body));
                 let response = client.execute(request.try_into()?).await?;
-                Ok::<_, reqwest::Error>(
-                    http::Response::<reqwest::Body>::from(response).map(Body::new),
-                )
+                Ok::<_, BoxError>(http::Response::<reqwest::Body>::from(response).map(Body::new))
             }
         },
     )))

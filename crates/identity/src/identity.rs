@@ -12,7 +12,7 @@ use crate::actor::Actor;
 use crate::config::IdentityConfig;
 use crate::http::IdentityLayer;
 use crate::token::{
-    KeyFetchError, KeyFetcher, KeyRing, Refused, Revocation, RevocationSource,
+    KeyFetchError, KeyFetcher, KeyRing, LogoutToken, Refused, Revocation, RevocationSource,
     RevocationSourceError, Token, TokenOwner, Verifier,
 };
 
@@ -82,6 +82,16 @@ impl Identity {
                 .increment(1);
         }
         verified
+    }
+
+    /// What the issuer tells `client` (a client id) about somebody who has signed out (OpenID Connect Back-Channel
+    /// Logout 1.0, section 2.6): signature, issuer, audience, times and kind of the token are checked, and that it
+    /// names a session or a person. Whoever acts on it revokes its `jti`, so that it counts once.
+    ///
+    /// # Errors
+    /// [`Refused`]; [`Refused::Revoked`] for one that came before, [`Refused::Unavailable`] where that cannot be told yet.
+    pub async fn verify_logout(&self, raw: &str, client: &str) -> Result<LogoutToken, Refused> {
+        self.0.verifier.verify_logout(raw, client).await
     }
 
     /// The person behind a user's token.
@@ -177,6 +187,10 @@ impl Identity {
     /// Those of the fetcher; the known keys stay.
     pub async fn refresh_keys(&self) -> Result<(), KeyFetchError> {
         self.0.verifier.refresh_keys().await
+    }
+
+    pub(crate) async fn attend_keys(&self) {
+        self.0.verifier.attend_keys().await;
     }
 
     pub(crate) fn clock(&self) -> &SharedClock {

@@ -42,6 +42,7 @@
 pub mod access;
 mod actor;
 mod config;
+mod discovery;
 mod follow;
 pub mod grpc;
 mod http;
@@ -53,13 +54,14 @@ mod token;
 pub use access::{Permission, PermissionSet, RoleBook, RoleSource, RoleSourceError};
 pub use actor::{Actor, MaybeActor};
 pub use config::IdentityConfig;
+pub use discovery::{ClientError, Described, DiscoveryError, Endpoint, RemoteIssuer};
 pub use follow::{EVENT_KEYS_CHANGED, EVENT_REVOKED, EVENT_ROLE_CHANGED};
 pub use grpc::{CallerPolicy, Callers, CallingService, GrpcRevocations, GrpcRoles};
 pub use http::{HttpKeys, IdentityLayer, http_client};
 pub use identity::{Identity, IdentityDeps, NotReady};
 pub use service_tokens::{ClientCredentials, ServiceTokens, service_id};
 pub use token::{
-    KeyFetchError, KeyFetcher, Refused, Revocation, RevocationKind, RevocationSource,
+    KeyFetchError, KeyFetcher, LogoutToken, Refused, Revocation, RevocationKind, RevocationSource,
     RevocationSourceError, Token, TokenOwner,
 };
 

@@ -20,6 +20,7 @@ use url::form_urlencoded;
 use uuid::Uuid;
 
 use crate::SERVICE_NAMESPACE;
+use crate::discovery::Endpoint;
 use crate::http::exchange;
 
 /// The shortest pause between two requests to the issuer after one failed, and the age below which
@@ -37,8 +38,8 @@ pub fn service_id(client_id: &str) -> Uuid {
 /// Who asks for tokens, and where.
 #[derive(Clone)]
 pub struct ClientCredentials {
-    /// The whole address of the issuer's token endpoint (the internal one).
-    pub token_address: String,
+    /// The issuer's token endpoint.
+    pub token_endpoint: Endpoint,
     /// Such as `riwaq-users`.
     pub client_id: String,
     /// Never printed.
@@ -48,7 +49,7 @@ pub struct ClientCredentials {
 impl fmt::Debug for ClientCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientCredentials")
-            .field("token_address", &self.token_address)
+            .field("token_endpoint", &self.token_endpoint)
             .field("client_id", &self.client_id)
             .finish_non_exhaustive()
     }
@@ -131,7 +132,7 @@ impl ServiceTokens {
 
     async fn ask(&self) -> Result<Answer, String> {
         let ClientCredentials {
-            token_address,
+            token_endpoint,
             client_id,
             client_secret,
         } = &self.credentials;
@@ -139,7 +140,8 @@ impl ServiceTokens {
         let encode =
             |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
         let pair = format!("{}:{}", encode(client_id), encode(client_secret));
-        let request = Request::post(token_address)
+        let address = token_endpoint.address().await;
+        let request = Request::post(address.map_err(|error| error.to_string())?)
             .header(AUTHORIZATION, format!("Basic {}", STANDARD.encode(pair)))
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(ACCEPT, "application/json")

@@ -567,9 +567,13 @@ async fn a_token_of_the_longest_length_is_read_and_a_byte_more_is_not() {
     let with_filling = |length: usize| {
         world.with(|claims| drop(claims.insert("filling".to_owned(), json!("x".repeat(length)))))
     };
-    let mut filling = 1;
-    while with_filling(filling + 1).len() <= longest {
-        filling += 1;
+    let (mut filling, mut too_much) = (1, longest);
+    while filling + 1 < too_much {
+        let middle = filling.midpoint(too_much);
+        match with_filling(middle).len() <= longest {
+            true => filling = middle,
+            false => too_much = middle,
+        }
     }
     world.identity.verify(&with_filling(filling)).await.unwrap();
     let refused = world.refused(&with_filling(filling + 1)).await;

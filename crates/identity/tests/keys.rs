@@ -159,7 +159,7 @@ async fn keys_are_fetched_over_http() {
         .route("/silent", get(async || std::future::pending::<()>().await));
     let fetch = |path: &str| {
         let address = format!("http://auth.internal:8080{path}");
-        let keys = HttpKeys::new(HttpService::local(router.clone()), &address, clock.clone());
+        let keys = HttpKeys::new(HttpService::local(router.clone()), address, clock.clone());
         async move { keys.fetch().await }
     };
     assert!(fetch("/jwks").await.unwrap().starts_with(b"{\"keys\""));

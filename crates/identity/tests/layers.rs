@@ -390,7 +390,7 @@ fn tokens(endpoint: &Arc<Endpoint>, clock: &Arc<ManualClock>) -> ServiceTokens {
         .route("/token", post(answer))
         .with_state(endpoint.clone());
     let credentials = ClientCredentials {
-        token_address: "http://auth.internal/token".to_owned(),
+        token_endpoint: "http://auth.internal/token".into(),
         client_id: "riwaq-users".to_owned(),
         client_secret: "s3cret:é%".to_owned(),
     };

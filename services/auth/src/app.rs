@@ -28,6 +28,7 @@ use crate::flows::sign_in::SignIn;
 use crate::flows::tokens::Tokens;
 use crate::http::browser::FormGuard;
 use crate::http::dev_mail::DevMailbox;
+use crate::issuing::Issuing;
 use crate::keys::KeyKeeper;
 use crate::secrets::MasterSecret;
 use crate::stores::clients::Clients;
@@ -59,6 +60,8 @@ pub struct Deps {
     pub secret: MasterSecret,
     /// Clients that need no registration.
     pub clients: Vec<ConfiguredClient>,
+    /// Who makes tokens.
+    pub issuing: Issuing,
 }
 
 /// The service, not yet running. Cheap to clone.
@@ -84,6 +87,7 @@ pub struct Auth {
     pub(crate) texts: Arc<Texts>,
     pub(crate) forms: FormGuard,
     pub(crate) events: Arc<dyn Events>,
+    pub(crate) issuing: Issuing,
 }
 
 /// Why the service cannot be put together.
@@ -113,22 +117,31 @@ impl Auth {
     #[must_use]
     pub fn service(&self) -> Service {
         let (router, openapi) = crate::http::router(self);
-        let (check, store) = (self.clone(), self.clone());
-        Service::new("auth", self.tasks.clone())
+        let auth = self.clone();
+        let service = Service::new("auth", self.tasks.clone())
             .rest(router, openapi)
             .grpc(crate::grpc::routes(self))
             .descriptor(riwaq_api::FILE_DESCRIPTOR_SET)
-            .check("signing keys", move || {
-                let auth = check.clone();
-                async move { auth.keys.jwks().await.map(drop).map_err(Into::into) }
-            })
             .check("identity", move || {
-                let auth = store.clone();
+                let auth = auth.clone();
                 async move { auth.identity.ready().map_err(Into::into) }
             })
-            .background("signing keys", self.keep_keys())
             .background("unfinished account changes", self.sweep())
-            .background("mails", self.send_mails())
+            .background("mails", self.send_mails());
+        match self.issuing {
+            Issuing::Own => self.with_keys(service),
+            Issuing::Elsewhere(_) => service,
+        }
+    }
+
+    fn with_keys(&self, service: Service) -> Service {
+        let auth = self.clone();
+        service
+            .check("signing keys", move || {
+                let auth = auth.clone();
+                async move { auth.keys.jwks().await.map(drop).map_err(Into::into) }
+            })
+            .background("signing keys", self.keep_keys())
     }
 
     fn keep_keys(&self) -> Background {

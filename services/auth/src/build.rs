@@ -194,6 +194,7 @@ impl Auth {
             clock: deps.clock,
             identity: deps.identity,
             tasks: deps.tasks,
+            issuing: deps.issuing,
             mailbox: deps.mailbox,
             events: deps.events,
         })

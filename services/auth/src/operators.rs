@@ -95,8 +95,9 @@ impl Auth {
     /// Registers a client and tells its secret, this once.
     ///
     /// # Errors
-    /// 422 naming the field, 409 where the id is taken.
+    /// 422 naming the field, 409 where the id is taken, 404 where tokens are made elsewhere.
     pub async fn create_client(&self, client: NewClient) -> ApiResult<CreatedClient> {
+        self.makes_tokens()?;
         self.clients.create(client).await
     }
 
@@ -145,18 +146,22 @@ impl Auth {
     /// when a key may have leaked.
     ///
     /// # Errors
-    /// The records'.
+    /// The records'; 404 where tokens are made elsewhere.
     pub async fn replace_signing_keys(&self) -> ApiResult<()> {
+        self.makes_tokens()?;
         self.keys.replace_all().await?;
         self.accounts.publisher.keys_changed().await
     }
 
-    /// Reads or makes the signing keys, so that the first sign-in does not wait for them.
+    /// Reads or makes the signing keys, where tokens are made here, so that the first sign-in does not wait for them.
     ///
     /// # Errors
     /// The records', or a secret that is not the one that the keys were encrypted with.
     pub async fn prepare(&self) -> ApiResult<()> {
-        self.keys.refresh().await
+        if self.issuing.is_own() {
+            self.keys.refresh().await?;
+        }
+        Ok(())
     }
 
     /// Completes account changes that a crash left unfinished; the background task does so all the time.

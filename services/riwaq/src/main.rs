@@ -8,6 +8,7 @@ mod cli;
 mod command;
 mod config;
 mod host;
+mod issuer;
 mod role;
 mod roles;
 mod secrets;

@@ -21,6 +21,7 @@ use url::Url;
 
 use crate::adapters::Adapters;
 use crate::config::Config;
+use crate::issuer::Issuer;
 use crate::roles::{ROLES, Role};
 use crate::secrets::Secrets;
 
@@ -36,6 +37,7 @@ pub(crate) struct Parts {
     pub(crate) secrets: Secrets,
     pub(crate) adapters: Adapters,
     pub(crate) identity: Identity,
+    pub(crate) issuer: Issuer,
     /// The REST of each role but the public one.
     pub(crate) upstreams: BTreeMap<&'static str, HttpService>,
     channels: BTreeMap<&'static str, Channel>,
@@ -81,14 +83,18 @@ impl Parts {
                 upstreams.insert(role.name, http);
             }
         }
-        let tokens = Tokens::new(&secrets, &clock, upstreams.get("auth").cloned());
-        let identity = identity(&config, &clock, &channels, &upstreams, &tokens, here)?;
+        let auth = upstreams.get("auth").cloned();
+        let auth = auth.unwrap_or_else(|| later("auth", Arc::default()));
+        let issuer = Issuer::new(&config, auth, &clock)?;
+        let tokens = Tokens::new(&secrets, &clock, issuer.clone());
+        let identity = identity(&config, &clock, &channels, &tokens, here)?;
         let parts = Self {
             config,
             clock,
             secrets,
             adapters,
             identity,
+            issuer,
             upstreams,
             channels,
             tokens,
@@ -212,51 +218,38 @@ fn identity(
     config: &Config,
     clock: &SharedClock,
     channels: &BTreeMap<&'static str, Channel>,
-    upstreams: &BTreeMap<&'static str, HttpService>,
     tokens: &Tokens,
     here: &[&'static Role],
 ) -> Result<Identity> {
     let (Some(auth), Some(users)) = (channels.get("auth"), channels.get("users")) else {
         bail!("a role that verifies tokens asks auth and users");
     };
-    let http = upstreams
-        .get("auth")
-        .cloned()
-        .context("auth has no address")?;
+    let issuer = &tokens.issuer;
     // A process of several roles asks as the public one.
     let asking = if let [only] = here { only.name } else { PUBLIC };
     let deps = IdentityDeps {
         clock: clock.clone(),
-        keys: Arc::new(HttpKeys::new(
-            http,
-            inner_address("/auth/jwks"),
-            clock.clone(),
-        )),
+        keys: Arc::new(HttpKeys::new(issuer.http(), issuer.keys(), clock.clone())),
         revocations: Arc::new(GrpcRevocations(auth.clone().with_tokens(tokens.of(asking)))),
         roles: Arc::new(GrpcRoles(users.clone().with_tokens(tokens.of(asking)))),
     };
     Ok(Identity::new(config.identity.clone(), deps))
 }
 
-/// An address of the auth role as its HTTP service takes it; that knows where the role is.
-fn inner_address(path: &str) -> String {
-    format!("http://auth{path}")
-}
-
 /// The tokens of the roles of this process, one source for each.
 struct Tokens {
     clock: SharedClock,
     secrets: Secrets,
-    auth: Option<HttpService>,
+    issuer: Issuer,
     sources: Mutex<BTreeMap<&'static str, Arc<ServiceTokens>>>,
 }
 
 impl Tokens {
-    fn new(secrets: &Secrets, clock: &SharedClock, auth: Option<HttpService>) -> Self {
+    fn new(secrets: &Secrets, clock: &SharedClock, issuer: Issuer) -> Self {
         Self {
             clock: clock.clone(),
             secrets: secrets.clone(),
-            auth,
+            issuer,
             sources: Mutex::default(),
         }
     }
@@ -265,15 +258,12 @@ impl Tokens {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         let source = sources.entry(role).or_insert_with(|| {
             let credentials = ClientCredentials {
-                token_endpoint: inner_address("/auth/token").into(),
+                token_endpoint: self.issuer.tokens(),
                 client_id: format!("riwaq-{role}"),
                 client_secret: client_secret(&self.secrets, role),
             };
-            let auth = self
-                .auth
-                .clone()
-                .unwrap_or_else(|| later("auth", Arc::default()));
-            Arc::new(ServiceTokens::new(auth, credentials, self.clock.clone()))
+            let http = self.issuer.http();
+            Arc::new(ServiceTokens::new(http, credentials, self.clock.clone()))
         });
         Arc::clone(source)
     }

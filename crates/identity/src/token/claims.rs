@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use serde::de::{self, SeqAccess, Visitor};
+use serde::de::{self, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
@@ -36,7 +36,13 @@ struct RealmAccess {
 
 /// One audience, or several in an array (RFC 7519, section 4.1.3).
 #[derive(Debug, Clone)]
-struct Audience(Vec<Box<str>>);
+pub(super) struct Audience(Vec<Box<str>>);
+
+impl Audience {
+    pub(super) fn names(&self, audience: &str) -> bool {
+        self.0.iter().any(|one| **one == *audience)
+    }
+}
 
 impl<'de> Deserialize<'de> for Audience {
     fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
@@ -83,7 +89,7 @@ impl Claims {
         if self.iss != config.issuer {
             return Err(Refused::Issuer);
         }
-        if !self.aud.0.iter().any(|one| **one == *config.audience) {
+        if !self.aud.names(&config.audience) {
             return Err(Refused::Audience);
         }
         if self
@@ -94,9 +100,7 @@ impl Claims {
             return Err(Refused::Kind);
         }
         let now = now.timestamp_millis();
-        let leeway = i64::try_from(config.leeway_seconds)
-            .unwrap_or(0)
-            .saturating_mul(1000);
+        let leeway = config.leeway_ms();
         let (expires_ms, issued_ms) = (milliseconds(self.exp)?, milliseconds(self.iat)?);
         if expires_ms.saturating_add(leeway) <= now {
             return Err(Refused::Expired);
@@ -105,17 +109,7 @@ impl Claims {
         if begins.saturating_sub(leeway) > now {
             return Err(Refused::NotYet);
         }
-        let written = self.sub.ok_or(Refused::Subject)?;
-        let subject = Uuid::try_parse(&written).map_err(|_| Refused::Subject)?;
-        // Braces, a URN or no hyphens would be other spellings of the same id.
-        if !written.eq_ignore_ascii_case(
-            subject
-                .hyphenated()
-                .encode_lower(&mut Uuid::encode_buffer()),
-        ) || subject.is_nil()
-        {
-            return Err(Refused::Subject);
-        }
+        let subject = user_id(&self.sub.ok_or(Refused::Subject)?)?;
         let roles = self
             .realm_access
             .map(|access| access.roles)
@@ -150,8 +144,24 @@ fn owner(roles: &[Box<str>], sid: Option<&str>, client: Option<&str>) -> TokenOw
     }
 }
 
+/// A user id as `sub` writes it. Braces, a URN or no hyphens would be other spellings of the same one.
+pub(super) fn user_id(written: &str) -> Result<Uuid, Refused> {
+    let id = Uuid::try_parse(written).map_err(|_| Refused::Subject)?;
+    let spelling = id.hyphenated();
+    let mut buffer = Uuid::encode_buffer();
+    if !written.eq_ignore_ascii_case(spelling.encode_lower(&mut buffer)) || id.is_nil() {
+        return Err(Refused::Subject);
+    }
+    Ok(id)
+}
+
+/// True for whatever the value is, `null` too.
+pub(super) fn present<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(value).map(|_| true)
+}
+
 /// A NumericDate (RFC 7519, section 2), which may have a fraction.
-fn milliseconds(seconds: f64) -> Result<i64, Refused> {
+pub(super) fn milliseconds(seconds: f64) -> Result<i64, Refused> {
     const LATEST: f64 = 253_402_300_800.0; // the year 10000
     if !(0.0..LATEST).contains(&seconds) {
         return Err(Refused::Malformed);

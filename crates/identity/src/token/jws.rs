@@ -7,10 +7,11 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::de::{self, IgnoredAny, Visitor};
+use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::Refused;
+use super::claims::present;
 
 /// A signature's algorithm, of those that are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +38,7 @@ pub(super) struct Header {
     alg: Named,
     pub(super) kid: Option<String>,
     /// Whether extensions must be understood (section 4.1.11): we understand none.
-    #[serde(default, deserialize_with = "is_there")]
+    #[serde(default, deserialize_with = "present")]
     crit: bool,
 }
 
@@ -122,11 +123,6 @@ impl<'de> Deserialize<'de> for Named {
 
 fn decode(part: &str) -> Result<Vec<u8>, Refused> {
     URL_SAFE_NO_PAD.decode(part).map_err(|_| Refused::Malformed)
-}
-
-/// True for whatever the value is, `null` too.
-fn is_there<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
-    IgnoredAny::deserialize(value).map(|_| true)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -41,11 +42,32 @@ pub(crate) struct KeyRing {
     known: ArcSwapOption<Known>,
     /// When a fetch was last begun. Held while fetching: the others wait for its outcome.
     last_attempt: Mutex<Option<Duration>>,
+    /// Whether somebody fetches the set ahead of its time.
+    attended: AtomicBool,
 }
 
 struct Known {
     set: KeySet,
     fetched: Duration,
+}
+
+/// The shortest pause between two attempts of whoever attends the keys.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// While it lives, the keys are attended to.
+struct Attending<'a>(&'a AtomicBool);
+
+impl<'a> Attending<'a> {
+    fn begin(attended: &'a AtomicBool) -> Self {
+        attended.store(true, Ordering::Release);
+        Self(attended)
+    }
+}
+
+impl Drop for Attending<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
 }
 
 /// What a refresh did to the keys.
@@ -70,6 +92,7 @@ impl KeyRing {
             pause: Duration::from_secs(config.key_pause_seconds),
             known: ArcSwapOption::empty(),
             last_attempt: Mutex::default(),
+            attended: AtomicBool::new(false),
         }
     }
 
@@ -79,7 +102,7 @@ impl KeyRing {
         if let Some(known) = &*self.known.load()
             && let Some(key) = known.set.get(kid)
         {
-            if !self.is_old(known) {
+            if !self.is_old(known) || self.attended.load(Ordering::Acquire) {
                 return Ok(Arc::clone(key));
             }
             // Somebody is fetching already: an old key is better than waiting.
@@ -101,6 +124,24 @@ impl KeyRing {
 
     fn is_old(&self, known: &Known) -> bool {
         self.clock.monotonic() >= known.fetched.saturating_add(self.ttl)
+    }
+
+    /// Fetches the set whenever it has become old, so that no request has to wait for it: least of all while the
+    /// issuer takes connections and does not answer. Ends when it is dropped.
+    pub(crate) async fn attend(&self, on_lost: impl Fn()) {
+        let _attending = Attending::begin(&self.attended);
+        loop {
+            if let Ok(Refresh::KeysLost) = self.refresh().await {
+                on_lost();
+            }
+            let now = self.clock.monotonic();
+            let age = match &*self.known.load() {
+                Some(known) => now.saturating_sub(known.fetched),
+                None => self.ttl,
+            };
+            let rest = self.ttl.saturating_sub(age);
+            self.clock.sleep(rest.max(self.pause).max(RETRY)).await;
+        }
     }
 
     /// Fetches the set, unless that was tried a moment ago.

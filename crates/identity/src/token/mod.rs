@@ -5,6 +5,7 @@ mod claims;
 mod jws;
 mod key_ring;
 mod key_set;
+mod logout;
 mod revocation;
 mod verifier;
 
@@ -14,6 +15,7 @@ use uuid::Uuid;
 
 pub(crate) use key_ring::KeyRing;
 pub use key_ring::{KeyFetchError, KeyFetcher};
+pub use logout::LogoutToken;
 pub(crate) use revocation::RevocationSet;
 pub use revocation::{Revocation, RevocationKind, RevocationSource, RevocationSourceError};
 pub(crate) use verifier::Verifier;

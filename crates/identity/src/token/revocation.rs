@@ -133,6 +133,12 @@ impl RevocationSet {
             || named(&self.tokens, &token.jti)
     }
 
+    /// Whether the token of this id is refused: also how a logout token is told that came before.
+    pub(crate) fn refuses_id(&self, jti: &str, issued_ms: i64) -> bool {
+        let times = self.tokens.get(jti);
+        times.is_some_and(|times| issued_ms < times.not_before_ms)
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.subjects.len() + self.sessions.len() + self.tokens.len()

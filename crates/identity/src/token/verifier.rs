@@ -7,6 +7,7 @@ use riwaq_clock::SharedClock;
 use super::cache::TokenCache;
 use super::claims::Claims;
 use super::jws::Jws;
+use super::logout::{self, LogoutToken};
 use super::{KeyRing, Refused, RevocationSet, Token, TokenOwner};
 use crate::IdentityConfig;
 
@@ -66,9 +67,7 @@ impl Verifier {
 
     /// What may have changed since the signature was checked.
     fn still_good(&self, token: &Token) -> Result<(), Refused> {
-        let leeway = i64::try_from(self.config.leeway_seconds)
-            .unwrap_or(0)
-            .saturating_mul(1000);
+        let leeway = self.config.leeway_ms();
         if token.expires_ms.saturating_add(leeway) <= self.clock.now().timestamp_millis() {
             return Err(Refused::Expired);
         }
@@ -83,6 +82,32 @@ impl Verifier {
     }
 
     async fn verify_fresh(&self, raw: &str) -> Result<Token, Refused> {
+        let payload = self.signed(raw).await?;
+        Claims::read(&payload)?.check(raw, &self.config, self.clock.now())
+    }
+
+    /// What the issuer says to `client` about somebody who has signed out.
+    pub(crate) async fn verify_logout(
+        &self,
+        raw: &str,
+        client: &str,
+    ) -> Result<LogoutToken, Refused> {
+        if raw.len() > self.config.max_token_bytes {
+            return Err(Refused::TooLong);
+        }
+        let payload = self.signed(raw).await?;
+        let token = logout::check(&payload, &self.config, client, self.clock.now())?;
+        if !self.revocations.is_loaded() {
+            return Err(Refused::Unavailable);
+        }
+        if self.revocations.refuses_id(&token.jti, token.issued_ms) {
+            return Err(Refused::Revoked);
+        }
+        Ok(token)
+    }
+
+    /// The payload, if the issuer signed it.
+    async fn signed(&self, raw: &str) -> Result<Vec<u8>, Refused> {
         let jws = Jws::parse(raw)?;
         let algorithm = jws.header.algorithm()?;
         let kid = jws.header.kid.as_deref().ok_or(Refused::UnknownKey)?;
@@ -93,6 +118,11 @@ impl Verifier {
         if !key.verify(jws.message.as_bytes(), &jws.signature()?) {
             return Err(Refused::Signature);
         }
-        Claims::read(&jws.payload()?)?.check(raw, &self.config, self.clock.now())
+        jws.payload()
+    }
+
+    /// Fetches the keys ahead of their time, again and again: no request waits for that.
+    pub(crate) async fn attend_keys(&self) {
+        self.keys.attend(|| self.cache.clear()).await;
     }
 }

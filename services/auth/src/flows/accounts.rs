@@ -97,6 +97,10 @@ impl Accounts {
 
     /// Does all that follows from a change, and strikes it out. Harmless to repeat.
     async fn complete(&self, intent: &IntentRow) -> ApiResult<()> {
+        if intent.ends_sessions {
+            // Before the revocation: a session that the directory keeps must not make tokens after it.
+            self.directory.end_sessions(intent.subject).await?;
+        }
         if intent.revokes {
             self.revoke(intent.subject, intent.ends_sessions).await?;
         }
@@ -147,6 +151,7 @@ impl Accounts {
     pub(crate) async fn sweep_once(&self, first: bool) -> ApiResult<usize> {
         let unfinished = self.intents.unfinished(first).await?;
         for intent in &unfinished {
+            self.directory.settle(intent.subject).await?;
             self.complete(intent).await?;
         }
         Ok(unfinished.len())

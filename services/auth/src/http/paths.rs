@@ -20,6 +20,13 @@ pub const REVOKE: &str = "/auth/revoke";
 pub const LOGOUT: &str = "/auth/logout";
 /// The form of the sign-out page.
 pub const SIGN_OUT: &str = "/auth/sign-out";
+/// Where an issuer elsewhere tells who has signed out (OpenID Connect Back-Channel Logout 1.0). To be registered there
+/// for the client of the gateway, beneath the address by which the issuer reaches this installation.
+pub const BACKCHANNEL_LOGOUT: &str = "/auth/backchannel-logout";
+/// What only an issuer answers.
+pub(crate) const OF_AN_ISSUER: &[&str] = &[
+    DISCOVERY, AUTHORIZE, SIGN_IN, TOKEN, JWKS, USERINFO, REVOKE, LOGOUT, SIGN_OUT,
+];
 /// The page that a mail about activation leads to.
 pub const ACTIVATE: &str = "/auth/activate";
 /// The page that a mail about a forgotten password leads to.

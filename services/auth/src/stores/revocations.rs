@@ -63,9 +63,15 @@ impl Revocations {
     }
 
     /// Refuses every access token of a session: it gives out no more.
-    pub(crate) async fn revoke_session(&self, sid: Uuid) -> ApiResult<()> {
+    pub(crate) async fn revoke_session(&self, sid: &str) -> ApiResult<()> {
         let after_the_last = self.clock.now() + self.lifetime;
-        self.revoke(RevocationKind::Sid, "sid", sid.to_string(), after_the_last)
+        self.revoke(RevocationKind::Sid, "sid", sid.to_owned(), after_the_last)
+            .await
+    }
+
+    /// Refuses one token, issued before, if it comes again.
+    pub(crate) async fn revoke_token(&self, jti: &str, not_before: DateTime<Utc>) -> ApiResult<()> {
+        self.revoke(RevocationKind::Jti, "jti", jti.to_owned(), not_before)
             .await
     }
 

@@ -1,6 +1,6 @@
 //! A directory that counts, holds up and loses.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -20,6 +20,11 @@ pub(super) struct CountingDirectory {
     pub(super) pauses: Mutex<Option<Pause>>,
     /// Changes fail after they are made, as when an answer is lost.
     pub(super) lose_answers: AtomicUsize,
+    /// Passwords are checked by somebody else, who keeps sessions as well.
+    external: AtomicBool,
+    /// Whose sessions were ended, and what was settled.
+    pub(super) ended: Mutex<Vec<Uuid>>,
+    pub(super) settled: Mutex<Vec<Uuid>>,
 }
 
 /// Which question is held up.
@@ -47,6 +52,11 @@ impl CountingDirectory {
         };
         *self.pauses.lock().unwrap() = Some(pause.clone());
         pause
+    }
+
+    /// As an external directory.
+    pub(super) fn checks_no_passwords(&self) {
+        self.external.store(true, Ordering::SeqCst);
     }
 
     async fn held_up(&self, at: At) {
@@ -85,7 +95,20 @@ impl CountingDirectory {
 #[async_trait]
 impl Directory for CountingDirectory {
     fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
+        Capabilities {
+            verifies_passwords: !self.external.load(Ordering::SeqCst),
+            ..self.inner.capabilities()
+        }
+    }
+
+    async fn settle(&self, id: Uuid) -> Result<(), DirectoryError> {
+        self.settled.lock().unwrap().push(id);
+        Ok(())
+    }
+
+    async fn end_sessions(&self, id: Uuid) -> Result<(), DirectoryError> {
+        self.ended.lock().unwrap().push(id);
+        Ok(())
     }
 
     async fn create(&self, account: NewAccount) -> Result<Account, DirectoryError> {

@@ -3,6 +3,7 @@
 mod accounts;
 mod clients;
 mod directory;
+mod elsewhere;
 mod mails;
 mod oidc;
 mod pages;

@@ -20,6 +20,7 @@ use riwaq_directory::{
 };
 use riwaq_events::worker::{WorkerOptions, work};
 use riwaq_events::{CloudEvent, Events, MemoryEvents, RetryPolicy, Subscription};
+use riwaq_identity::testing::TestIssuer;
 use riwaq_identity::{
     Identity, IdentityConfig, IdentityDeps, KeyFetchError, KeyFetcher, PermissionSet, Revocation,
     RevocationSource, RevocationSourceError, RoleSource, RoleSourceError,
@@ -39,6 +40,7 @@ use crate::config::Config;
 use crate::configured::ConfiguredClient;
 use crate::events::{MAIL_GROUP, MAIL_REQUESTED, MailHandler};
 use crate::http::dev_mail::DevMailbox;
+use crate::issuing::{Elsewhere, Issuing};
 use crate::operators::EnsureAccount;
 use crate::records::{KeyRingRow, tables};
 use crate::secrets::MasterSecret;
@@ -62,6 +64,8 @@ pub(super) struct World {
     pub(super) identity: Identity,
     pub(super) events: Arc<MemoryEvents>,
     pub(super) tasks: TaskGroup,
+    /// Who makes tokens, where that is not this service.
+    pub(super) elsewhere: Option<Arc<TestIssuer>>,
 }
 
 /// An answer, read whole.
@@ -97,6 +101,7 @@ struct Shared {
     users: FakeUsers,
     mail: MemoryMail,
     clock: Arc<ManualClock>,
+    elsewhere: Option<Arc<TestIssuer>>,
 }
 
 impl World {
@@ -106,6 +111,20 @@ impl World {
 
     /// With changes to the configuration.
     pub(super) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::made(change, |_| None).await
+    }
+
+    /// With an issuer elsewhere, which checks the passwords.
+    pub(super) async fn with_issuer_elsewhere() -> Self {
+        let world = Self::made(|_| {}, |clock| Some(TestIssuer::new(clock))).await;
+        world.directory.checks_no_passwords();
+        world
+    }
+
+    async fn made(
+        change: impl FnOnce(&mut Config),
+        elsewhere: impl FnOnce(SharedClock) -> Option<Arc<TestIssuer>>,
+    ) -> Self {
         let clock = ManualClock::at(DateTime::from_timestamp(START, 0).unwrap());
         let memory = Memory::with_tables(tables()).unwrap();
         let store = Store::new(Arc::new(memory));
@@ -119,6 +138,7 @@ impl World {
             directory: Arc::default(),
             users: FakeUsers::default(),
             mail: MemoryMail::default(),
+            elsewhere: elsewhere(clock.clone()),
             clock,
         };
         let mut config = Config {
@@ -143,6 +163,7 @@ impl World {
             users: self.users.clone(),
             mail: self.mail.clone(),
             clock: self.clock.clone(),
+            elsewhere: self.elsewhere.clone(),
         };
         Self::over(shared, (*self.auth.config).clone(), None)
     }
@@ -155,6 +176,7 @@ impl World {
             users: self.users.clone(),
             mail: self.mail.clone(),
             clock: self.clock.clone(),
+            elsewhere: self.elsewhere.clone(),
         };
         Self::over(shared, (*self.auth.config).clone(), Some(mailbox))
     }
@@ -167,17 +189,33 @@ impl World {
             users,
             mail,
             clock,
+            elsewhere,
         } = shared;
         let own = Arc::new(OwnIssuer::default());
         let shared_clock: SharedClock = clock.clone();
+        let (keys, issuer, issuing) = match &elsewhere {
+            None => (
+                own.clone() as Arc<dyn KeyFetcher>,
+                config.public_url.clone(),
+                Issuing::Own,
+            ),
+            Some(issuer) => {
+                let name = issuer.name().to_owned();
+                let issuing = Issuing::Elsewhere(Elsewhere {
+                    issuer: name.clone(),
+                    client_id: "riwaq-gateway".to_owned(),
+                });
+                (issuer.keys(), name, issuing)
+            }
+        };
         let identity = Identity::new(
             IdentityConfig {
-                issuer: config.public_url.clone(),
+                issuer,
                 ..IdentityConfig::default()
             },
             IdentityDeps {
                 clock: shared_clock.clone(),
-                keys: own.clone(),
+                keys,
                 revocations: own.clone(),
                 roles: own.clone(),
             },
@@ -196,6 +234,7 @@ impl World {
             tasks: tasks.clone(),
             secret: MasterSecret::new(&[7; 32]).unwrap(),
             clients: clients(),
+            issuing,
         };
         let auth = Auth::new(config, deps).unwrap();
         let _ = own.0.set(auth.clone());
@@ -211,6 +250,7 @@ impl World {
             identity,
             events,
             tasks,
+            elsewhere,
         }
     }
 

@@ -166,7 +166,7 @@ impl Config {
         }
         self.public_url = url.as_str().trim_end_matches('/').to_owned();
         if self.identity.issuer.is_empty() {
-            self.identity.issuer.clone_from(&self.public_url);
+            self.identity.issuer = crate::issuer::name(&self);
         }
         Ok(self)
     }

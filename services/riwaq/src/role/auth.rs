@@ -53,6 +53,7 @@ pub(crate) fn auth(parts: &Parts) -> Result<Auth> {
         tasks: TaskGroup::new(),
         secret: MasterSecret::new(&parts.secrets.derive("auth"))?,
         clients: clients(parts)?,
+        issuing: parts.issuer.issuing(&parts.config),
     };
     Auth::new(config, deps).context("the auth role")
 }

@@ -33,11 +33,7 @@ fn build(parts: &Parts) -> Result<Service> {
             .iter()
             .map(|(role, http)| (*role, http.clone()))
             .collect(),
-        issuer_http: parts
-            .upstreams
-            .get("auth")
-            .cloned()
-            .context("auth has no address")?,
+        issuer_http: parts.issuer.http(),
         issuer: parts.config.identity.issuer.clone(),
         public_url: Url::parse(&parts.config.public_url).context("public_url")?,
         session_secret: parts.secrets.derive("sessions of browsers").to_vec(),

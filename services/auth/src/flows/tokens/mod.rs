@@ -104,7 +104,7 @@ impl Tokens {
     /// Ends a session: its refresh tokens at once, its access tokens everywhere within seconds.
     pub(crate) async fn end_session(&self, sid: Uuid) -> ApiResult<()> {
         self.sessions.end(sid).await?;
-        self.revocations.revoke_session(sid).await
+        self.revocations.revoke_session(&sid.to_string()).await
     }
 
     /// Who a session is of, if both still count.

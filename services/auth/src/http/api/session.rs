@@ -8,7 +8,6 @@ use riwaq_identity::Actor;
 use riwaq_kit::problem::ProblemBody;
 use riwaq_kit::{ApiJson, ApiResult, Code, Problem};
 use serde::Serialize;
-use uuid::Uuid;
 
 use super::models::{LoginRequest, LogoutRequest, Me, RefreshRequest, TokenResponse};
 use crate::app::Auth;
@@ -17,13 +16,15 @@ use crate::http::browser::Browser;
 
 /// Signs in by password.
 ///
-/// Wrong, unknown, not activated, closed or slowed down: the same answer.
+/// Wrong, unknown, not activated, closed or slowed down: the same answer. Where `GET /api/auth/config` names an issuer
+/// elsewhere, passwords are typed at its page only.
 #[utoipa::path(
     post, path = "/api/auth/login", tag = "auth", request_body = LoginRequest,
     responses(
         (status = 200, description = "Signed in", body = TokenResponse),
         (status = 400, description = "The body is not JSON", body = ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "`invalid_credentials`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "Tokens are made by an issuer elsewhere", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "The body is not declared as JSON", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "A field does not fit", body = ProblemBody, content_type = "application/problem+json"),
@@ -37,6 +38,7 @@ pub(super) async fn login(
     ApiJson(request): ApiJson<LoginRequest>,
 ) -> ApiResult<Response> {
     request.login()?;
+    auth.takes_passwords()?;
     let tasks = auth.tasks.clone();
     let address = browser.address();
     let set = tasks.run(async move {
@@ -63,6 +65,7 @@ pub(super) async fn login(
         (status = 200, description = "The next tokens", body = TokenResponse),
         (status = 400, description = "The body is not JSON", body = ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "The token is unknown, used, expired or revoked", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "Tokens are made by an issuer elsewhere", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "The body is not declared as JSON", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "A field does not fit", body = ProblemBody, content_type = "application/problem+json"),
@@ -74,6 +77,7 @@ pub(super) async fn refresh(
     State(auth): State<Auth>,
     ApiJson(request): ApiJson<RefreshRequest>,
 ) -> ApiResult<Response> {
+    auth.makes_tokens()?;
     let tasks = auth.tasks.clone();
     let set = tasks
         .run(async move {
@@ -89,7 +93,7 @@ pub(super) async fn refresh(
 
 /// Signs out: the session of the access token, and of the refresh token if one is given.
 ///
-/// Every service refuses its access tokens within five seconds.
+/// Every service refuses its access tokens within five seconds. A refresh token of an issuer elsewhere is ended there.
 #[utoipa::path(
     post, path = "/api/auth/logout", tag = "auth", request_body = Option<LogoutRequest>,
     security(("bearer" = [])),
@@ -97,6 +101,7 @@ pub(super) async fn refresh(
         (status = 204, description = "Signed out"),
         (status = 400, description = "The body is not JSON", body = ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "No token of either kind, or one that is not valid", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "Tokens are made by an issuer elsewhere", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "The CSRF token is missing", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "The body is not declared as JSON", body = ProblemBody, content_type = "application/problem+json"),
@@ -117,15 +122,14 @@ pub(super) async fn logout(
             "send a token: `Authorization: Bearer …`, or `refresh_token`",
         ));
     }
-    let sid = match &access {
-        Some(token) => Some(auth.session_of(token).await?),
-        None => None,
-    };
+    if access.is_none() {
+        auth.makes_tokens()?;
+    }
     let tasks = auth.tasks.clone();
     let done: ApiResult<()> = tasks
         .run(async move {
-            if let Some(sid) = sid {
-                auth.tokens.end_session(sid).await?;
+            if let Some(token) = access {
+                auth.end_session_of(&token).await?;
             }
             if let Some(token) = request.refresh_token {
                 auth.tokens
@@ -148,18 +152,6 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
     scheme
         .eq_ignore_ascii_case("bearer")
         .then(|| token.trim().to_owned())
-}
-
-impl Auth {
-    /// The session of an access token that we made, though it may have expired: an old one must not
-    /// keep anybody from signing out.
-    async fn session_of(&self, access_token: &str) -> ApiResult<Uuid> {
-        let claims = self.keys.claims_of_our_token(access_token).await?;
-        claims
-            .filter(|claims| claims["typ"] == "Bearer" && claims["iss"] == self.config.issuer())
-            .and_then(|claims| Uuid::parse_str(claims["sid"].as_str()?).ok())
-            .ok_or_else(|| Problem::unauthenticated("the token is not valid"))
-    }
 }
 
 fn logout_request(headers: &HeaderMap, body: &[u8]) -> ApiResult<LogoutRequest> {
