@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta};
-use riwaq_clock::ManualClock;
+use riwaq_clock::{ManualClock, SharedClock};
 use riwaq_events::Events;
 use riwaq_events::conformance::{self, Factory, Fixture};
 use riwaq_events_sqlite::{SqliteEvents, SqliteEventsConfig};
@@ -42,6 +42,10 @@ impl Fixture for Sqlite {
 
     async fn pass(&self, time: Duration) {
         self.clock.advance(time);
+    }
+
+    fn clock(&self) -> SharedClock {
+        self.clock.clone()
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::DateTime;
-use riwaq_clock::ManualClock;
+use riwaq_clock::{ManualClock, SharedClock};
 use riwaq_events::conformance::{self, Factory, Fixture};
 use riwaq_events::{Events, MemoryEvents};
 
@@ -30,6 +30,10 @@ impl Fixture for Memory {
 
     async fn pass(&self, time: Duration) {
         self.clock.advance(time);
+    }
+
+    fn clock(&self) -> SharedClock {
+        self.clock.clone()
     }
 }
 

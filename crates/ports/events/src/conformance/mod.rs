@@ -18,6 +18,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta};
+use futures::StreamExt;
+use riwaq_clock::SharedClock;
 use serde_json::json;
 
 use crate::faults::{FaultPlan, FaultyEvents};
@@ -38,9 +40,18 @@ pub trait Fixture: Send + Sync {
 
     /// Lets this much time pass: by the injected clock, or in truth.
     async fn pass(&self, time: Duration);
+
+    /// The clock that the bus goes by.
+    fn clock(&self) -> SharedClock;
+
+    /// How much later than its backoff an event may be delivered: none where time stands still between
+    /// two calls of [`Fixture::pass`].
+    fn slack(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
-/// Makes buses that are empty and follow [`policy`].
+/// Makes buses that are empty, follow [`policy`] and have nothing to do with each other.
 #[async_trait]
 pub trait Factory: Send + Sync {
     /// A fresh one.
@@ -131,6 +142,23 @@ pub async fn run(adapter: &str, factory: &dyn Factory) {
     }
 }
 
+/// Runs every test, several at once: for a bus on which time passes in truth.
+///
+/// # Panics
+/// When a test fails; the names of those that passed before are printed.
+#[expect(
+    clippy::print_stdout,
+    reason = "the list of tests that passed is part of the output"
+)]
+pub async fn run_side_by_side(adapter: &str, factory: &dyn Factory, at_once: usize) {
+    futures::stream::iter(TESTS)
+        .for_each_concurrent(at_once, |case| async move {
+            (case.test)(&mut *factory.fresh().await).await;
+            println!("conformance: events/{adapter}/{} ok", case.name);
+        })
+        .await;
+}
+
 /// Runs those tests that hold on a failing bus, on one that fails by this seed.
 ///
 /// # Panics
@@ -179,6 +207,14 @@ impl Fixture for Faulty {
     async fn pass(&self, time: Duration) {
         self.inner.pass(time).await;
     }
+
+    fn clock(&self) -> SharedClock {
+        self.inner.clock()
+    }
+
+    fn slack(&self) -> Duration {
+        self.inner.slack()
+    }
 }
 
 const KIND: &str = "riwaq.test.thing.changed";
@@ -186,6 +222,8 @@ const OTHER: &str = "riwaq.test.other.changed";
 const GROUP: &str = "test.group";
 /// No test waits longer for what must come.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks at figures that may be a moment old.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// How long to look for what must not come.
 const QUIET: Duration = Duration::from_millis(60);
 
@@ -263,6 +301,23 @@ async fn depth(events: &dyn Events) -> GroupDepth {
 
 fn figures(depth: &GroupDepth) -> [u64; 4] {
     [depth.ready, depth.delayed, depth.in_flight, depth.dead]
+}
+
+/// Waits until the group's figures (ready, delayed, in hand, dead) are these: a look at them may be a
+/// moment old.
+async fn reads(events: &dyn Events, expected: [u64; 4]) {
+    let read = async {
+        loop {
+            let now = figures(&depth(events).await);
+            if now == expected {
+                return;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    if tokio::time::timeout(PATIENCE, read).await.is_err() {
+        panic!("{:?} and not {expected:?}", depth(events).await);
+    }
 }
 
 trait ExpectInTime<T> {

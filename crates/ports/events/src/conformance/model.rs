@@ -10,31 +10,33 @@ use super::*;
 const RUNS: u64 = 12;
 const STEPS: usize = 120;
 
+/// Nothing is held for so long that the visibility timeout of [`policy`] could take it away.
+const LONGEST_HOLD: Duration = Duration::from_secs(20);
+
 /// Where an event is, by the promises.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Place {
     Ready,
-    Delayed { until: u64 },
-    Held { member: usize },
+    /// Due at some time between these: it failed during a call, and a bus on which time passes in
+    /// truth may be a little late.
+    Delayed {
+        earliest: Duration,
+        latest: Duration,
+    },
+    Held {
+        member: usize,
+        since: Duration,
+    },
     Dead,
 }
 
 #[derive(Debug, Default)]
 struct Model {
-    now: u64,
     /// Place and deliveries so far, by event id.
     events: BTreeMap<String, (Place, u32)>,
 }
 
 impl Model {
-    fn settle(&mut self) {
-        for (place, _) in self.events.values_mut() {
-            if matches!(place, Place::Delayed { until } if *until <= self.now) {
-                *place = Place::Ready;
-            }
-        }
-    }
-
     fn count(&self, wanted: impl Fn(Place) -> bool) -> u64 {
         u64::try_from(
             self.events
@@ -45,16 +47,29 @@ impl Model {
         .unwrap()
     }
 
-    fn figures(&self) -> [u64; 4] {
-        [
-            self.count(|place| place == Place::Ready),
-            self.count(|place| matches!(place, Place::Delayed { .. })),
-            self.count(|place| matches!(place, Place::Held { .. })),
-            self.count(|place| place == Place::Dead),
-        ]
+    /// Those that are ready at this time, whatever happens.
+    fn surely_ready(&self, now: Duration) -> u64 {
+        self.count(|place| match place {
+            Place::Ready => true,
+            Place::Delayed { latest, .. } => latest <= now,
+            Place::Held { .. } | Place::Dead => false,
+        })
     }
 
-    fn fail(&mut self, id: &str) {
+    /// Whether the bus may show these figures when asked between two times.
+    fn allows(&self, depth: &GroupDepth, from: Duration, to: Duration) -> bool {
+        let waits = |place| matches!(place, Place::Ready | Place::Delayed { .. });
+        let surely_delayed =
+            self.count(|place| matches!(place, Place::Delayed { earliest, .. } if earliest > to));
+        depth.ready >= self.surely_ready(from)
+            && depth.delayed >= surely_delayed
+            && depth.ready + depth.delayed == self.count(waits)
+            && depth.in_flight == self.count(|place| matches!(place, Place::Held { .. }))
+            && depth.dead == self.count(|place| place == Place::Dead)
+    }
+
+    /// A delivery failed between two times.
+    fn fail(&mut self, id: &str, from: Duration, to: Duration) {
         let policy = policy();
         let Some((place, attempts)) = self.events.get_mut(id) else {
             panic!("{id} is not known")
@@ -62,15 +77,17 @@ impl Model {
         *place = if *attempts >= policy.max_attempts {
             Place::Dead
         } else {
+            let wait = policy.backoff(*attempts);
             Place::Delayed {
-                until: self.now + policy.backoff(*attempts).as_secs(),
+                earliest: from + wait,
+                latest: to + wait,
             }
         };
     }
 
-    fn release(&mut self, member: usize) {
+    fn release(&mut self, left: usize) {
         for (place, attempts) in self.events.values_mut() {
-            if *place == (Place::Held { member }) {
+            if matches!(place, Place::Held { member, .. } if *member == left) {
                 *place = if *attempts >= policy().max_attempts {
                     Place::Dead
                 } else {
@@ -78,6 +95,14 @@ impl Model {
                 };
             }
         }
+    }
+
+    /// A member that has held something for too long to go on.
+    fn overdue(&self, now: Duration) -> Option<usize> {
+        self.events.values().find_map(|(place, _)| match place {
+            Place::Held { member, since } if now >= *since + LONGEST_HOLD => Some(*member),
+            _ => None,
+        })
     }
 }
 
@@ -108,24 +133,32 @@ impl Run<'_> {
         if self.members[at].is_none() {
             self.members[at] = Some(member(&*self.events()).await);
         }
-        if self.model.count(|place| place == Place::Ready) == 0 {
+        if self.model.surely_ready(self.now()) == 0 {
             return;
         }
         let Some(consumer) = &mut self.members[at] else {
             return;
         };
         let delivery = next(&mut **consumer).await;
+        let now = self.fixture.clock().monotonic();
         let known = self.model.events.get_mut(&delivery.event.id);
         let Some((place, attempts)) = known else {
             panic!("{} was never published", delivery.event.id)
         };
-        assert_eq!(
-            *place,
-            Place::Ready,
-            "{} was delivered out of its place",
+        let due = match place {
+            Place::Ready => true,
+            Place::Delayed { earliest, .. } => *earliest <= now,
+            Place::Held { .. } | Place::Dead => false,
+        };
+        assert!(
+            due,
+            "{} was delivered out of its place: {place:?}",
             delivery.event.id
         );
-        *place = Place::Held { member: at };
+        *place = Place::Held {
+            member: at,
+            since: now,
+        };
         *attempts += 1;
         assert_eq!(delivery.attempt, *attempts, "{}", delivery.event.id);
         self.hands[at].push(delivery);
@@ -139,6 +172,11 @@ impl Run<'_> {
         let which = self.rng.random_range(0..self.hands[at].len());
         let delivery = self.hands[at].swap_remove(which);
         let id = delivery.event.id.clone();
+        let from = self.now();
+        let fail = |run: &mut Self| {
+            let to = run.now() + run.fixture.slack();
+            run.model.fail(&id, from, to);
+        };
         match self.rng.random_range(0..3) {
             0 => {
                 delivery.ack().await.unwrap();
@@ -146,11 +184,11 @@ impl Run<'_> {
             }
             1 => {
                 delivery.nack("model").await.unwrap();
-                self.model.fail(&id);
+                fail(self);
             }
             _ => {
                 drop(delivery);
-                self.model.fail(&id);
+                fail(self);
             }
         }
     }
@@ -165,7 +203,9 @@ impl Run<'_> {
         (0..self.members.len()).for_each(|at| self.leave(at));
         self.events = None;
         self.fixture.reopen().await;
-        self.events = Some(self.fixture.events().await);
+        let events = self.fixture.events().await;
+        events.declare_group(&group()).await.unwrap();
+        self.events = Some(events);
     }
 
     async fn operate(&mut self) {
@@ -191,14 +231,30 @@ impl Run<'_> {
         }
     }
 
+    fn now(&self) -> Duration {
+        self.fixture.clock().monotonic()
+    }
+
+    /// The figures of the bus become those of the model.
     async fn check(&mut self) {
-        self.model.settle();
-        assert_eq!(
-            figures(&depth(&*self.events()).await),
-            self.model.figures(),
-            "{:?}",
-            self.model
-        );
+        let events = self.events();
+        let agree = async {
+            loop {
+                let from = self.now();
+                let shown = depth(&*events).await;
+                if self.model.allows(&shown, from, self.now()) {
+                    return;
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, agree).await.is_err() {
+            let shown = depth(&*events).await;
+            panic!("{shown:?} at {:?} and not {:?}", self.now(), self.model);
+        }
+        if self.model.count(|place| place == Place::Dead) == 0 {
+            return;
+        }
         let dead: Vec<String> = self
             .events()
             .dead_letters(GROUP, None, 200)
@@ -228,12 +284,13 @@ impl Run<'_> {
             }
             90..95 => {
                 self.fixture.pass(Duration::from_secs(1)).await;
-                self.model.now += 1;
             }
             95..98 => self.operate().await,
             _ => self.reopen().await,
         }
-        self.model.settle();
+        while let Some(member) = self.model.overdue(self.now()) {
+            self.leave(member);
+        }
     }
 }
 

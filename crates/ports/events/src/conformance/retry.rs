@@ -23,7 +23,7 @@ pub(super) async fn backoff(fixture: &mut dyn Fixture) {
     let last = next(&mut *member).await;
     assert_eq!(last.attempt, 3);
     last.ack().await.unwrap();
-    assert_eq!(figures(&depth(&*events).await), [0, 0, 0, 0]);
+    reads(&*events, [0, 0, 0, 0]).await;
 }
 
 pub(super) async fn dead_letter(fixture: &mut dyn Fixture) {
@@ -31,7 +31,7 @@ pub(super) async fn dead_letter(fixture: &mut dyn Fixture) {
     let mut member = member(&*events).await;
     publish(&*events, [1]).await;
     kill_one(fixture, &mut *member, "no such course").await;
-    fixture.pass(100 * SECOND).await;
+    fixture.pass(3 * SECOND).await;
     nothing(&mut *member).await;
     let page = events.dead_letters(GROUP, None, 10).await.unwrap();
     let [letter] = &page.items[..] else {
@@ -99,7 +99,7 @@ pub(super) async fn visibility(fixture: &mut dyn Fixture) {
     assert_eq!(again.attempt, 2);
     assert_eq!(held.ack().await, Err(EventsError::NotHeld));
     again.ack().await.unwrap();
-    assert_eq!(figures(&depth(&*events).await), [0, 0, 0, 0]);
+    reads(&*events, [0, 0, 0, 0]).await;
 }
 
 pub(super) async fn reasons(fixture: &mut dyn Fixture) {
