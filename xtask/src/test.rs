@@ -1,7 +1,9 @@
 //! Every check and every test, with the real backends that they need.
 
 use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -25,8 +27,8 @@ pub(crate) struct Options {
 }
 
 /// What no test may pass over, by the names of `riwaq_test_kit::backends`.
-const REQUIRED: &str = "cassandra,cassandra-cluster,s3,s3-second,rabbitmq,rabbitmq-tls,opensearch,\
-                        keycloak,keycloak-tls,authority,python";
+const REQUIRED: &str = "cassandra,cassandra-cluster,cassandra-nodes,s3,s3-second,rabbitmq,\
+                        rabbitmq-tls,rabbitmq-node,opensearch,keycloak,keycloak-tls,authority,python";
 
 /// What the test runner counted.
 #[derive(Default)]
@@ -39,21 +41,23 @@ struct Counts {
 /// Runs it all; the last line says how many tests ran.
 pub(crate) fn run(options: &Options) -> Result<()> {
     if !options.no_checks {
-        checks::all()?;
+        checks::quick()?;
     }
     let fleet = backends::for_tests()?;
-    fleet.up(Data::Fresh)?;
-    let tested = tests(options, &fleet);
+    let _held = fleet.hold_for_tests()?;
+    let running = fleet.running();
+    let tested = with_backends(options, &fleet);
     if !options.keep_backends {
-        fleet.down()?;
+        fleet.down_except(&running)?;
     }
     let (counts, matrix) = tested?;
+    if counts.failed == 0 {
+        // The logs of a failure stay.
+        fleet.wipe()?;
+    }
     // A part of the tests leaves most of the matrix empty, which says nothing.
-    let missing = if options.args.is_empty() {
-        matrix.print()
-    } else {
-        Vec::new()
-    };
+    let complete = options.args.is_empty();
+    let missing = if complete { matrix.print() } else { Vec::new() };
     println!(
         "tests: {} passed, {} failed, {} skipped",
         counts.passed, counts.failed, counts.ignored
@@ -64,11 +68,45 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if counts.failed > 0 || counts.passed == 0 || counts.ignored > 0 {
         bail!("every test must run and pass");
     }
-    Ok(())
+    if complete { matrix.publish() } else { Ok(()) }
 }
 
-fn tests(options: &Options, fleet: &Fleet) -> Result<(Counts, Matrix)> {
+/// Servers are installed and started while cargo compiles.
+fn with_backends(options: &Options, fleet: &Fleet) -> Result<(Counts, Matrix)> {
+    let began = Instant::now();
+    let (program, python) = std::thread::scope(|scope| {
+        let preparing = scope.spawn(|| {
+            fleet.up(Data::Fresh)?;
+            tools::python()
+        });
+        let built = check_and_build(options);
+        let prepared = preparing
+            .join()
+            .unwrap_or_else(|_| bail!("starting the backends panicked"));
+        Ok::<_, anyhow::Error>((built?, prepared?))
+    })?;
+    println!(
+        "checked, built and started after {} s",
+        began.elapsed().as_secs()
+    );
+    let began = Instant::now();
+    let tested = tests(options, fleet, &program, &python);
+    println!("tested for {} s", began.elapsed().as_secs());
+    tested
+}
+
+fn check_and_build(options: &Options) -> Result<PathBuf> {
+    if !options.no_checks {
+        checks::thorough()?;
+    }
     let program = build::build(build::Profile::Debug)?;
+    // Compiled before the servers' readiness is waited for.
+    let mut compile = cargo_test(options);
+    process::run(compile.arg("--no-run"))?;
+    Ok(program)
+}
+
+fn cargo_test(options: &Options) -> Command {
     let mut cargo = process::cargo();
     cargo.args(["test", "--locked", "--no-fail-fast"]);
     if options.args.is_empty() {
@@ -76,11 +114,21 @@ fn tests(options: &Options, fleet: &Fleet) -> Result<(Counts, Matrix)> {
     } else {
         cargo.args(&options.args);
     }
+    cargo
+}
+
+fn tests(
+    options: &Options,
+    fleet: &Fleet,
+    program: &Path,
+    python: &Path,
+) -> Result<(Counts, Matrix)> {
+    let mut cargo = cargo_test(options);
     // What passing tests print holds the lines of the suites.
     cargo.args(["--", "--show-output"]);
     cargo
         .env("RIWAQ_TEST_PROGRAM", program)
-        .env("RIWAQ_TEST_PYTHON", tools::python()?)
+        .env("RIWAQ_TEST_PYTHON", python)
         .envs(fleet.variables())
         .env("RIWAQ_TEST_REQUIRED", REQUIRED);
     counted(&mut cargo)

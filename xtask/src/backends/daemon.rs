@@ -67,7 +67,7 @@ impl Daemon {
     pub(crate) fn pid(&self) -> Option<i32> {
         let text = fs::read_to_string(self.folder.join("pid")).ok()?;
         let pid = text.trim().parse().ok()?;
-        (self.is_ours(pid) && !is_zombie(pid)).then_some(pid)
+        self.is_ours(pid).then_some(pid)
     }
 
     fn is_ours(&self, pid: i32) -> bool {
@@ -123,9 +123,9 @@ impl Daemon {
         let Some(pid) = self.pid() else { return Ok(()) };
         kill(Pid::from_raw(pid), Signal::SIGTERM)?;
         let started = Instant::now();
-        while self.pid().is_some() {
+        while !is_gone(pid) {
             if started.elapsed() > STOP {
-                return self.kill();
+                killpg(Pid::from_raw(pid), Signal::SIGKILL)?;
             }
             sleep(Duration::from_millis(100));
         }
@@ -136,7 +136,7 @@ impl Daemon {
     pub(crate) fn kill(&self) -> Result<()> {
         let Some(pid) = self.pid() else { return Ok(()) };
         killpg(Pid::from_raw(pid), Signal::SIGKILL)?;
-        while self.pid().is_some() {
+        while !is_gone(pid) {
             sleep(Duration::from_millis(20));
         }
         Ok(())
@@ -152,13 +152,15 @@ impl Daemon {
     }
 }
 
-/// Whether it has ended and its parent, perhaps this process, has not looked yet.
-fn is_zombie(pid: i32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
-        stat.rsplit(')')
-            .next()
-            .is_some_and(|rest| rest.trim_start().starts_with('Z'))
-    })
+/// Whether nothing of it is left but, perhaps, what its parent has not looked at yet. Its memory goes
+/// before its sockets do: until then its port still seems to be open.
+fn is_gone(pid: i32) -> bool {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
+        return true;
+    };
+    let state = stat.rsplit(')').next().unwrap_or_default();
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    state.trim_start().starts_with('Z') && threads <= 1
 }
 
 #[cfg(test)]

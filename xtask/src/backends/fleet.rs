@@ -118,9 +118,47 @@ impl Fleet {
         self.each(|member| member.server.install())
     }
 
-    /// Stops them; their data stays.
-    pub(crate) fn down(&self) -> Result<()> {
-        self.each(|member| member.daemons().try_for_each(|(_, daemon)| daemon.stop()))
+    /// The names of the processes that run.
+    pub(crate) fn running(&self) -> BTreeSet<String> {
+        let daemons = self.members.iter().flat_map(Member::daemons);
+        let running = daemons.filter(|(_, daemon)| daemon.pid().is_some());
+        running
+            .map(|(_, daemon)| daemon.name().to_owned())
+            .collect()
+    }
+
+    /// Stops them, but for the processes that are named; their data stays.
+    pub(crate) fn down_except(&self, kept: &BTreeSet<String>) -> Result<()> {
+        self.each(|member| {
+            let stopped = member
+                .daemons()
+                .filter(|(_, daemon)| !kept.contains(daemon.name()));
+            // What started last may need what started first.
+            stopped
+                .collect::<Vec<_>>()
+                .into_iter()
+                .rev()
+                .try_for_each(|(_, daemon)| daemon.stop())
+        })
+    }
+
+    /// Removes the data of those that do not run.
+    pub(crate) fn wipe(&self) -> Result<()> {
+        self.each(|member| {
+            let idle = |(_, daemon): &(usize, &Daemon)| daemon.pid().is_none();
+            member
+                .daemons()
+                .filter(idle)
+                .try_for_each(|(_, daemon)| daemon.wipe())
+        })
+    }
+
+    /// Keeps other runs of the tests away from these servers until what is returned is dropped.
+    pub(crate) fn hold_for_tests(&self) -> Result<std::fs::File> {
+        let folder = self.run.with_extension("tests");
+        install::hold_or(&folder, || {
+            println!("waiting for other tests on the same servers; RIWAQ_TEST_PORTS names others");
+        })
     }
 
     /// Ends them as a fault would.
@@ -207,7 +245,15 @@ impl Member {
         for (index, daemon) in self.daemons() {
             daemon.wait(START, || self.server.is_ready(index))?;
         }
-        self.server.prepare().context("running, and not prepared")?;
+        // While a part of it is away on purpose, there is nothing to prepare.
+        if self
+            .server
+            .daemons()
+            .iter()
+            .all(|daemon| daemon.pid().is_some())
+        {
+            self.server.prepare().context("running, and not prepared")?;
+        }
         Ok(match idle.len() {
             0 => "runs already".to_owned(),
             _ => "started".to_owned(),

@@ -31,13 +31,21 @@ pub(crate) fn once(folder: &Path, make: impl FnOnce() -> Result<()>) -> Result<(
 
 /// Holds the lock that lies beside `folder`, until what is returned is dropped.
 pub(crate) fn hold(folder: &Path) -> Result<File> {
+    hold_or(folder, || ())
+}
+
+/// The same, and calls `waiting` first when somebody else holds it.
+pub(crate) fn hold_or(folder: &Path, waiting: impl FnOnce()) -> Result<File> {
     let name = folder.file_name().context("a folder with a name")?;
     let lock = folder.with_file_name(format!("{}.lock", name.display()));
     if let Some(parent) = lock.parent() {
         fs::create_dir_all(parent)?;
     }
     let file = File::create(&lock).with_context(|| format!("cannot open {}", lock.display()))?;
-    file.lock()?;
+    if file.try_lock().is_err() {
+        waiting();
+        file.lock()?;
+    }
     Ok(file)
 }
 

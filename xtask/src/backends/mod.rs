@@ -24,6 +24,8 @@ mod server;
 mod versions;
 mod versitygw;
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
@@ -76,7 +78,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             fleet.select(names)?.up(data)
         }
         Action::Install { names } => fleet.select(names)?.install(),
-        Action::Down { names } => fleet.select(names)?.down(),
+        Action::Down { names } => fleet.select(names)?.down_except(&BTreeSet::new()),
         Action::Kill { names } => fleet.select(names)?.kill(),
         Action::Status { names } => {
             fleet.select(names)?.status();

@@ -1,7 +1,7 @@
 //! RabbitMQ with its management and its metrics, in clear text and over TLS, from Debian's packages.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,7 +13,6 @@ use super::place::Place;
 use super::server::Server;
 use super::versions::RABBITMQ;
 use super::{debian, install, probe};
-use crate::paths;
 
 const USER: &str = "riwaq-tests";
 const PASSWORD: &str = "riwaq-tests";
@@ -52,7 +51,7 @@ impl RabbitMq {
                 distribution: place.port(DISTRIBUTION),
                 names: place.port(NAMES),
             },
-            program: place.program("rabbitmq", &debian::release()),
+            program: place.program("rabbitmq-server", &debian::release()),
             authority: place.authority().clone(),
             daemons: [
                 Daemon::new(&place.run(), "rabbitmq/names"),
@@ -65,8 +64,9 @@ impl RabbitMq {
         self.program.join("root")
     }
 
-    fn erlang(&self) -> PathBuf {
-        self.root().join("usr/lib/erlang")
+    /// Programs that find each other wherever the packages lie.
+    fn bin(&self) -> PathBuf {
+        self.program.join("bin")
     }
 
     fn configuration(&self) -> String {
@@ -107,7 +107,7 @@ impl RabbitMq {
 
     fn start_names(&self, daemon: &Daemon) -> Result<()> {
         daemon.start(
-            Command::new(runtime(&self.erlang())?.join("epmd"))
+            Command::new(self.bin().join("epmd"))
                 .args(["-address", "127.0.0.1", "-port"])
                 .arg(self.ports.names.to_string()),
         )
@@ -122,13 +122,8 @@ impl RabbitMq {
         fs::write(&configuration, self.configuration())?;
         fs::write(&plugins, "[rabbitmq_management,rabbitmq_prometheus].\n")?;
         fs::write(folder.join("advanced.config"), "[].\n")?;
-        let path = paths::variable("PATH").unwrap_or_default();
         daemon.start(
-            Command::new(self.root().join("usr/lib/rabbitmq/bin/rabbitmq-server"))
-                .env(
-                    "PATH",
-                    format!("{}:{path}", self.erlang().join("bin").display()),
-                )
+            Command::new(self.bin().join("rabbitmq-server"))
                 // Erlang's cookie is made here.
                 .env("HOME", folder)
                 .env("LC_ALL", "C.UTF-8")
@@ -184,8 +179,17 @@ impl Server for RabbitMq {
 
     fn install(&self) -> Result<()> {
         install::once(&self.program, || {
-            debian::unpack(RABBITMQ, &self.program)?;
-            relocate(&self.erlang())
+            let root = debian::unpack(RABBITMQ, &self.program)?;
+            let erlang = root.join("usr/lib/erlang");
+            relocate(&erlang)?;
+            fs::create_dir(self.bin())?;
+            symlink(erlang.join("bin/epmd"), self.bin().join("epmd"))?;
+            for program in ["rabbitmq-server", "rabbitmqctl"] {
+                let target = root.join("usr/lib/rabbitmq/bin").join(program);
+                let text = wrapper(&erlang.join("bin"), &target);
+                write_program(&self.bin().join(program), &text)?;
+            }
+            Ok(())
         })
     }
 
@@ -235,6 +239,11 @@ impl Server for RabbitMq {
                 "RIWAQ_TEST_RABBITMQ_MANAGEMENT",
                 format!("http://{USER}:{PASSWORD}@127.0.0.1:{management}"),
             ),
+            // For tests that kill a broker of their own.
+            (
+                "RIWAQ_TEST_RABBITMQ_HOME",
+                self.program.display().to_string(),
+            ),
         ]
     }
 }
@@ -246,16 +255,24 @@ fn relocate(erlang: &Path) -> Result<()> {
     let here = format!("ROOTDIR={}", erlang.display());
     // In place of a link into the system, where it is one.
     fs::remove_file(&script)?;
-    fs::write(&script, text.replace("ROOTDIR=/usr/lib/erlang", &here))?;
-    Ok(fs::set_permissions(
-        &script,
-        fs::Permissions::from_mode(0o755),
-    )?)
+    write_program(&script, &text.replace("ROOTDIR=/usr/lib/erlang", &here))
 }
 
-/// The programs of Erlang's runtime system, whose folder has its version.
-fn runtime(erlang: &Path) -> Result<PathBuf> {
-    Ok(find(erlang, "erts-")?.join("bin"))
+/// RabbitMQ's scripts look for Erlang on the path.
+fn wrapper(erlang: &Path, target: &Path) -> String {
+    format!(
+        "#!/bin/sh\nPATH='{}':$PATH\nexport PATH\nexec '{}' \"$@\"\n",
+        erlang.display(),
+        target.display()
+    )
+}
+
+fn write_program(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text)?;
+    Ok(fs::set_permissions(
+        path,
+        fs::Permissions::from_mode(0o755),
+    )?)
 }
 
 fn find(folder: &Path, prefix: &str) -> Result<PathBuf> {

@@ -188,6 +188,14 @@ impl Server for Cassandra {
     }
 
     fn variables(&self) -> Vec<(&'static str, String)> {
-        vec![(self.variable, self.address())]
+        let mut variables = vec![(self.variable, self.address())];
+        if self.daemons.len() > 1 {
+            // For tests that kill nodes of their own.
+            variables.push((
+                "RIWAQ_TEST_CASSANDRA_HOME",
+                self.program.display().to_string(),
+            ));
+        }
+        variables
     }
 }
