@@ -10,6 +10,9 @@ use crate::error::CallError;
 use crate::turns::Turn;
 use crate::wire::NewCredential;
 
+/// Requests that were refused for a name that was nobody's when it was looked at.
+pub(crate) const TRIES: u32 = 6;
+
 /// Why a change was not made.
 pub(crate) enum Refused {
     /// By the rules of the port.
@@ -120,14 +123,7 @@ impl KeycloakDirectory {
                 after.set_roles_due(Some(roles));
             }
             after.set_version(current + 1);
-            turn.check().await?;
-            match self.users.put(&after).await {
-                Ok(()) => {}
-                Err(error) if error.is(StatusCode::NOT_FOUND) => {
-                    return Err(Refused::Port(DirectoryError::NotFound));
-                }
-                Err(error) => return Err(self.why_refused(&after, error).await?),
-            }
+            self.write(turn, &after).await?;
         }
         after.rep.credentials.clear();
         if after.roles_due().is_some() {
@@ -135,6 +131,34 @@ impl KeycloakDirectory {
             after.set_roles_due(None);
         }
         Ok(self.account(&after).await?)
+    }
+
+    /// The one request that is the change.
+    async fn write(&self, turn: &mut Turn<'_>, after: &Person) -> Result<(), Refused> {
+        for attempt in 1.. {
+            turn.check().await?;
+            let error = match self.users.put(after).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            if error.is(StatusCode::NOT_FOUND) {
+                return Err(Refused::Port(DirectoryError::NotFound));
+            }
+            if !error.is(StatusCode::CONFLICT) {
+                return Err(why_refused(after, error));
+            }
+            if let Some(field) = self.taken(after).await? {
+                return Err(Refused::Port(DirectoryError::Conflict { field }));
+            }
+            // Whoever had the name has given it up since: it is free now, or soon another's.
+            if attempt == TRIES {
+                return Err(Refused::Call(CallError::Turn(
+                    "a login name goes from hand to hand at this moment".into(),
+                )));
+            }
+            self.pause(attempt).await;
+        }
+        Ok(())
     }
 
     /// Makes the mappings what the attribute says, then forgets the attribute.
@@ -153,24 +177,6 @@ impl KeycloakDirectory {
         self.users.put(&person).await
     }
 
-    /// What a refusal means in the words of the port.
-    async fn why_refused(&self, after: &Person, error: CallError) -> Result<Refused, CallError> {
-        if let Some(rule) = error.broken_password_rule() {
-            return Ok(Refused::Port(DirectoryError::invalid("password", rule)));
-        }
-        match error.status() {
-            Some(StatusCode::CONFLICT) => match self.taken(after).await? {
-                Some(field) => Ok(Refused::Port(DirectoryError::Conflict { field })),
-                // Whoever had the name has given it up meanwhile: the caller may try again.
-                None => Ok(Refused::Call(CallError::Turn(
-                    "a login name was given up at this moment".into(),
-                ))),
-            },
-            Some(StatusCode::BAD_REQUEST) => Ok(Refused::Port(read_only(after, &error))),
-            _ => Ok(Refused::Call(error)),
-        }
-    }
-
     /// Which of the login names is somebody else's.
     pub(crate) async fn taken(&self, person: &Person) -> Result<Option<&'static str>, CallError> {
         let email = person.rep.email.as_deref().map(LoginName::email);
@@ -183,6 +189,17 @@ impl KeycloakDirectory {
         }
         Ok(None)
     }
+}
+
+/// What a refusal means in the words of the port.
+fn why_refused(after: &Person, error: CallError) -> Refused {
+    if let Some(rule) = error.broken_password_rule() {
+        return Refused::Port(DirectoryError::invalid("password", rule));
+    }
+    if error.is(StatusCode::BAD_REQUEST) {
+        return Refused::Port(read_only(after, &error));
+    }
+    Refused::Call(error)
 }
 
 /// The account as it is to be, but for roles and version.

@@ -4,19 +4,22 @@ use reqwest::StatusCode;
 use riwaq_directory::{Account, DirectoryError, NewAccount};
 
 use crate::account::{Person, refuse_reserved};
+use crate::changes::TRIES;
 use crate::directory::KeycloakDirectory;
 use crate::error::CallError;
-
-/// Imports that were refused for no reason that could be found afterwards.
-const TRIES: usize = 3;
 
 impl KeycloakDirectory {
     pub(crate) async fn import(&self, new: NewAccount) -> Result<Account, DirectoryError> {
         new.validate()?;
         refuse_reserved(new.username.as_ref(), Some(&new.roles))?;
+        if new.password.is_some() && !self.capabilities_of_server().sets_passwords {
+            return Err(DirectoryError::Unsupported {
+                operation: "setting passwords",
+            });
+        }
         let person = Person::new(&new);
         let mut refused = None;
-        for _ in 0..TRIES {
+        for attempt in 1..=TRIES {
             let error = match self.users.import(&person).await {
                 Ok(()) => {
                     return Ok(Account {
@@ -45,6 +48,7 @@ impl KeycloakDirectory {
                 return Err(DirectoryError::Conflict { field });
             }
             refused = Some(error);
+            self.pause(attempt).await;
         }
         match refused {
             // Nobody here has the names: it is the id, which is somebody's in another realm of the server.

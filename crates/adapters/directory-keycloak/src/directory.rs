@@ -25,6 +25,8 @@ use crate::users::Users;
 
 /// Accounts that are looked at side by side.
 const SIDE_BY_SIDE: usize = 8;
+/// Between the first two tries for a name that goes from hand to hand.
+const SHORT_PAUSE: Duration = Duration::from_millis(15);
 /// Between two tries to reach the server at start.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -146,6 +148,12 @@ impl KeycloakDirectory {
 
     pub(crate) fn capabilities_of_server(&self) -> Capabilities {
         self.capabilities
+    }
+
+    /// Between two tries that others may be in the way of.
+    pub(crate) async fn pause(&self, attempt: u32) {
+        let clock = self.users.admin().http().clock();
+        clock.sleep(SHORT_PAUSE * attempt).await;
     }
 
     /// What Keycloak knows of somebody.

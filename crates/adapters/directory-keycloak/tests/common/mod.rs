@@ -8,7 +8,9 @@
     reason = "a test fails by panicking"
 )]
 
-use std::collections::BTreeMap;
+pub(crate) mod cut;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,7 +18,7 @@ use riwaq_aggregates::records::{Memory, Store};
 use riwaq_clock::SystemClock;
 use riwaq_directory_keycloak::provision::remove_realm;
 use riwaq_directory_keycloak::{Config, KeycloakDirectory, Provision, provision, tables};
-use serde_json::Value;
+use serde_json::{Value, json};
 use url::Url;
 use uuid::Uuid;
 
@@ -97,6 +99,8 @@ pub(crate) struct Console {
 
 impl Console {
     async fn sign_in(options: &Provision) -> Self {
+        // Another test of this program may have done so before.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder().no_proxy();
         if let Some(path) = &options.ca_file {
             let pem = std::fs::read(path).unwrap();
@@ -157,4 +161,56 @@ impl Console {
         let found = self.get(&format!("/clients?clientId={client_id}")).await;
         found[0].clone()
     }
+
+    /// A client that may sign people in by password: the realm has none of its own.
+    pub(crate) async fn allow_passwords(&self) {
+        let client = json!({
+            "clientId": GRANT_CLIENT, "publicClient": true, "directAccessGrantsEnabled": true,
+            "standardFlowEnabled": false, "fullScopeAllowed": true,
+            "defaultClientScopes": ["basic", "riwaq"],
+        });
+        let made = self
+            .call(reqwest::Method::POST, "/clients", Some(client))
+            .await;
+        assert_eq!(made.0, 201);
+    }
+
+    pub(crate) async fn password_grant(&self, login: &str, password: &str) -> (u16, Value) {
+        self.token(&[
+            ("grant_type", "password"),
+            ("username", login),
+            ("password", password),
+        ])
+        .await
+    }
+
+    pub(crate) async fn refresh(&self, token: &str) -> (u16, Value) {
+        self.token(&[("grant_type", "refresh_token"), ("refresh_token", token)])
+            .await
+    }
+
+    async fn token(&self, form: &[(&str, &str)]) -> (u16, Value) {
+        let realm = self.base.replace("/admin/realms/", "/realms/");
+        let mut form = form.to_vec();
+        form.push(("client_id", GRANT_CLIENT));
+        let answer = self
+            .client
+            .post(format!("{realm}/protocol/openid-connect/token"))
+            .form(&form)
+            .send()
+            .await
+            .unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    /// The roles that somebody was given, without Keycloak's own.
+    pub(crate) async fn role_names(&self, id: Uuid) -> BTreeSet<String> {
+        let mapped = self.get(&format!("/users/{id}/role-mappings/realm")).await;
+        let names = mapped.as_array().unwrap().iter();
+        names
+            .map(|role| role["name"].as_str().unwrap().to_owned())
+            .collect()
+    }
 }
+
+const GRANT_CLIENT: &str = "test-password-grant";
