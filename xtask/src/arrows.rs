@@ -57,6 +57,10 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
 const DRIVERS: &[(&str, &[&str])] = &[
     ("rusqlite", &["riwaq-records-sqlite", "riwaq-events-sqlite"]),
     ("scylla", &["riwaq-records-cassandra"]),
+    ("aws-sdk-s3", &["riwaq-blobs-s3"]),
+    ("lapin", &["riwaq-events-rabbitmq"]),
+    ("openidconnect", &["riwaq-gateway"]),
+    ("instant-acme", &["riwaq-kit"]),
     ("tantivy", &["riwaq-index-tantivy"]),
     ("lettre", &["riwaq-mail-smtp"]),
     ("hayro-interpret", &["riwaq-extraction"]),
