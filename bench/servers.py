@@ -14,6 +14,8 @@ import requests
 from measuring import free_port, wait_ready
 
 HERE = pathlib.Path(__file__).parent
+sys.path.append(str(HERE / "peer"))
+import stores  # noqa: E402  the peer's own
 PASSWORD = "a-password-for-measuring"
 
 
@@ -95,32 +97,41 @@ class Riwaq(Server):
 
 
 class Peer(Server):
-    """FastAPI with the same courses in SQLite; it believes the tokens of `riwaq`."""
+    """FastAPI with the same courses, in SQLite or in Cassandra; it believes the tokens of `riwaq`."""
 
     name = "FastAPI"
 
-    def __init__(self, riwaq, folder, big):
+    def __init__(self, riwaq, folder, big, cassandra=None):
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         discovered = requests.get(f"{riwaq.base}/.well-known/openid-configuration", timeout=10).json()
         (folder / "jwks.json").write_text(requests.get(discovered["jwks_uri"], timeout=10).text)
         listed = requests.get(riwaq.courses(), headers=riwaq.headers(), timeout=10).json()["items"]
-        columns = ("id", "title", "description", "status", "visibility", "owner", "version", "created_at", "updated_at")
-        database = sqlite3.connect(folder / "peer.db")
-        database.execute("CREATE TABLE courses (id TEXT PRIMARY KEY, title, description, status, visibility, "
-                         "owner, version, created_at, updated_at)")
-        database.execute("CREATE INDEX by_owner ON courses (owner, id)")
-        for course in listed:
-            database.execute("INSERT INTO courses VALUES (?,?,?,?,?,?,?,?,?)", [course[name] for name in columns])
-        database.commit()
-        database.close()
+        store = self.in_cassandra(cassandra, listed) if cassandra else self.in_sqlite(folder / "peer.db", listed)
         environment = {
-            **os.environ, "PEER_DATABASE": str(folder / "peer.db"), "PEER_JWKS": str(folder / "jwks.json"),
+            **os.environ, **store, "PEER_JWKS": str(folder / "jwks.json"),
             "PEER_ISSUER": discovered["issuer"], "PEER_FILE": str(big), "PEER_LINK_KEY": "a-key-of-the-peer",
         }
         command = [sys.executable, "-m", "uvicorn", "app:app", "--port", str(self.port), "--workers", "2",
                    "--loop", "uvloop", "--http", "httptools", "--no-access-log"]
         self.start(command, folder / "peer.log", "/openapi.json", cwd=HERE / "peer", env=environment)
+
+    @staticmethod
+    def in_sqlite(path, listed):
+        database = sqlite3.connect(path)
+        database.execute("CREATE TABLE courses (id TEXT PRIMARY KEY, title, description, status, visibility, "
+                         "owner, version, created_at, updated_at)")
+        database.execute("CREATE INDEX by_owner ON courses (owner, id)")
+        for course in listed:
+            database.execute("INSERT INTO courses VALUES (?,?,?,?,?,?,?,?,?)", [course[name] for name in stores.COLUMNS])
+        database.commit()
+        database.close()
+        return {"PEER_DATABASE": str(path)}
+
+    @staticmethod
+    def in_cassandra(address, listed):
+        stores.filled(address, listed)
+        return {"PEER_CASSANDRA": address}
 
     def courses(self):
         return f"{self.base}/api/courses"

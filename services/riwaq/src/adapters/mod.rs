@@ -74,9 +74,8 @@ impl Adapters {
 
 /// Tables of adapters that keep theirs in the records.
 pub(crate) fn tables() -> Vec<&'static TableSchema> {
-    let mut tables = riwaq_directory_local::tables();
-    tables.extend(riwaq_directory_keycloak::tables());
-    tables
+    // Keycloak's directory needs those of the aggregates only.
+    riwaq_directory_local::tables()
 }
 
 /// Ports whose configured adapter works within one process only, each with its setting.
