@@ -27,8 +27,22 @@ pub(crate) struct Options {
 }
 
 /// What no test may pass over, by the names of `riwaq_test_kit::backends`.
-const REQUIRED: &str = "cassandra,cassandra-cluster,cassandra-nodes,s3,s3-second,rabbitmq,\
-                        rabbitmq-tls,rabbitmq-node,opensearch,keycloak,keycloak-tls,authority,python";
+const REQUIRED: &[&str] = &[
+    "cassandra",
+    "cassandra-cluster",
+    "cassandra-nodes",
+    "s3",
+    "s3-second",
+    "minio-node",
+    "rabbitmq",
+    "rabbitmq-tls",
+    "rabbitmq-node",
+    "opensearch",
+    "keycloak",
+    "keycloak-tls",
+    "authority",
+    "python",
+];
 
 /// What the test runner counted.
 #[derive(Default)]
@@ -130,7 +144,7 @@ fn tests(
         .env("RIWAQ_TEST_PROGRAM", program)
         .env("RIWAQ_TEST_PYTHON", python)
         .envs(fleet.variables())
-        .env("RIWAQ_TEST_REQUIRED", REQUIRED);
+        .env("RIWAQ_TEST_REQUIRED", REQUIRED.join(","));
     counted(&mut cargo)
 }
 
@@ -180,6 +194,27 @@ impl Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What tests ask for: `name, "label", "VARIABLE";` for each server.
+    const ASKED: &str = include_str!("../../crates/test-kit/src/backends.rs");
+
+    #[test]
+    fn every_server_that_tests_ask_for_is_started_and_required() {
+        let variables = backends::for_tests().unwrap().variables();
+        let mut asked = 0;
+        for line in ASKED.lines() {
+            let quoted: Vec<&str> = line.split('"').collect();
+            if let [_, label, ", ", variable, ";"] = quoted[..] {
+                asked += 1;
+                assert!(REQUIRED.contains(&label), "{label} may be passed over");
+                let told = variables.iter().any(|(name, _)| *name == variable);
+                assert!(told, "nobody tells tests {variable}");
+            }
+        }
+        // Python is asked for in words of its own.
+        assert_eq!(asked + 1, REQUIRED.len());
+        assert!(REQUIRED.contains(&"python"));
+    }
 
     #[test]
     fn closing_lines_are_added_up_and_other_lines_are_not() {

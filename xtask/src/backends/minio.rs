@@ -76,6 +76,11 @@ impl Server for Minio {
 
     fn variables(&self) -> Vec<(&'static str, String)> {
         let address = format!("http://{ACCESS}:{SECRET}@{}", self.address);
-        vec![("RIWAQ_TEST_S3", address)]
+        let program = self.program.join("minio").display().to_string();
+        // The second is for tests that kill a server of their own.
+        vec![
+            ("RIWAQ_TEST_S3", address),
+            ("RIWAQ_TEST_MINIO_PROGRAM", program),
+        ]
     }
 }

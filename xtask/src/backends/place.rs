@@ -34,7 +34,7 @@ impl Place {
     }
 
     fn at(programs: PathBuf, first_port: u16) -> Result<Self> {
-        if first_port < 1024 || first_port > u16::MAX - RANGE {
+        if !(1024..=u16::MAX - RANGE).contains(&first_port) {
             bail!(
                 "the first port must lie between 1024 and {}",
                 u16::MAX - RANGE
