@@ -71,9 +71,12 @@ pub(crate) enum BlobsEngine {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct IndexConfig {
-    /// `tantivy` (embedded).
+    /// `tantivy` (embedded) or `opensearch`.
     pub(crate) engine: IndexEngine,
     pub(crate) tantivy: riwaq_index_tantivy::Config,
+    pub(crate) opensearch: riwaq_index_opensearch::Config,
+    /// The password of `index.opensearch.user`.
+    pub(crate) opensearch_password: Option<Secret>,
 }
 
 /// An engine of the index port.
@@ -82,6 +85,7 @@ pub(crate) struct IndexConfig {
 pub(crate) enum IndexEngine {
     #[default]
     Tantivy,
+    Opensearch,
 }
 
 /// Where accounts are kept.
@@ -158,6 +162,8 @@ impl Default for IndexConfig {
         Self {
             engine: IndexEngine::default(),
             tantivy: riwaq_index_tantivy::Config::in_folder(""),
+            opensearch: riwaq_index_opensearch::Config::default(),
+            opensearch_password: None,
         }
     }
 }

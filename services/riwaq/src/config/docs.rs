@@ -78,6 +78,10 @@ const SOURCES: &[(&str, &str)] = &[
         include_str!("../../../../crates/adapters/events-sqlite/src/lib.rs"),
     ),
     (
+        "riwaq_index_opensearch",
+        include_str!("../../../../crates/adapters/index-opensearch/src/config.rs"),
+    ),
+    (
         "riwaq_blobs_s3",
         include_str!("../../../../crates/adapters/blobs-s3/src/config.rs"),
     ),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use url::Url;
 
-use crate::config::{BlobsEngine, Config, DirectoryEngine};
+use crate::config::{BlobsEngine, Config, DirectoryEngine, IndexEngine};
 
 /// One of them.
 pub(super) struct Endpoint {
@@ -45,6 +45,17 @@ pub(super) fn all(config: &Config) -> Vec<Endpoint> {
                 what,
                 &s3.public_endpoint,
                 s3.ca_file.as_ref(),
+            );
+        }
+    }
+    if config.index.engine == IndexEngine::Opensearch {
+        let opensearch = &config.index.opensearch;
+        for url in &opensearch.urls {
+            add(
+                &mut endpoints,
+                "the index",
+                url,
+                opensearch.ca_file.as_ref(),
             );
         }
     }
