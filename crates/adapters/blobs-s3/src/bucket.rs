@@ -78,7 +78,9 @@ fn not_ready(store: &Store, refusal: Refusal) -> NotReady {
     match refusal.kind {
         Kind::Denied => NotReady::Ever(OpenError::Denied { endpoint, reason }),
         Kind::Certificate => NotReady::Ever(OpenError::Certificate { endpoint, reason }),
-        Kind::NotImplemented => NotReady::Ever(OpenError::Unsuitable { endpoint, reason }),
+        Kind::NotImplemented | Kind::Rejected => {
+            NotReady::Ever(OpenError::Unsuitable { endpoint, reason })
+        }
         _ => NotReady::Yet(reason),
     }
 }

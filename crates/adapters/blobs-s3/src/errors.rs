@@ -25,6 +25,8 @@ pub(crate) enum Kind {
     NoSpace,
     /// The server's certificate was not accepted.
     Certificate,
+    /// The server finds the request wrong; sending it again will not help.
+    Rejected,
     /// Everything else: the server is away, slow or broken.
     Unavailable,
 }
@@ -48,6 +50,7 @@ impl Kind {
             Self::NotImplemented => "not_implemented",
             Self::NoSpace => "no_space",
             Self::Certificate => "certificate",
+            Self::Rejected => "rejected",
             Self::Unavailable => "unavailable",
         }
     }
@@ -74,8 +77,21 @@ impl Kind {
                 _,
             )
             | (_, Some(507)) => Self::NoSpace,
-            (_, Some(401 | 403)) => Self::Denied,
+            (
+                Some(
+                    "AccessDenied"
+                    | "AllAccessDisabled"
+                    | "InvalidAccessKeyId"
+                    | "SignatureDoesNotMatch"
+                    | "RequestTimeTooSkewed"
+                    | "XAdminUserNotFound",
+                ),
+                _,
+            )
+            | (_, Some(401 | 403)) => Self::Denied,
             (None, Some(404)) => Self::NotFound,
+            // Not 408 (too slow) and 429 (too many).
+            (_, Some(400..=407 | 409..=428)) => Self::Rejected,
             _ => Self::Unavailable,
         }
     }
@@ -158,9 +174,14 @@ mod tests {
             (Some("ConditionalRequestConflict"), 409, Kind::Precondition),
             (Some("AccessDenied"), 403, Kind::Denied),
             (Some("SignatureDoesNotMatch"), 403, Kind::Denied),
+            // As versitygw says it.
+            (Some("XAdminUserNotFound"), 404, Kind::Denied),
+            (Some("InvalidAccessKeyId"), 403, Kind::Denied),
             (Some("XMinioStorageFull"), 507, Kind::NoSpace),
             (Some("QuotaExceeded"), 403, Kind::NoSpace),
             (Some("NotImplemented"), 501, Kind::NotImplemented),
+            (Some("AuthorizationHeaderMalformed"), 400, Kind::Rejected),
+            (Some("RequestTimeout"), 408, Kind::Unavailable),
             (Some("SlowDown"), 503, Kind::Unavailable),
             (Some("InternalError"), 500, Kind::Unavailable),
         ] {
