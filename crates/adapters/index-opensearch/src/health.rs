@@ -109,7 +109,7 @@ pub(crate) async fn ping(client: &Client, indexes: &str) -> Result<(), IndexErro
         )));
     }
     let path =
-        format!("/{indexes}/_settings?flat_settings=true&filter_path=*.settings.index.blocks.*");
+        format!("/{indexes}/_settings/index.blocks.*?flat_settings=true");
     let settings: BTreeMap<String, Settings> = client
         .fetch(client.ask("settings", Method::GET, path))
         .await?;

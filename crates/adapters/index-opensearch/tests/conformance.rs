@@ -10,6 +10,6 @@ use riwaq_index::conformance;
 async fn opensearch_conforms() {
     let Some(url) = common::server() else { return };
     let server = Server::new(url, |_| ());
-    conformance::run_all("opensearch", &server).await;
+    conformance::run_side_by_side("opensearch", &server, 6).await;
     server.clean().await;
 }

@@ -1,6 +1,8 @@
 //! A real server, and indexes of the test's own that go away again.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod proxy;
+
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -12,7 +14,7 @@ use riwaq_test_kit::Backend;
 use uuid::Uuid;
 
 /// Where the server is; none where it does not run and nobody required it.
-pub fn server() -> Option<String> {
+pub(crate) fn server() -> Option<String> {
     match riwaq_test_kit::opensearch() {
         Backend::Ready(url) => Some(url),
         Backend::NotRun => None,
@@ -20,12 +22,12 @@ pub fn server() -> Option<String> {
 }
 
 /// A prefix that nobody else has.
-pub fn prefix() -> String {
+pub(crate) fn prefix() -> String {
     format!("t{}", &Uuid::new_v4().simple().to_string()[..10])
 }
 
 /// The settings of a test: nothing is copied, so that making an index is quick.
-pub fn config(url: &str, prefix: &str) -> Config {
+pub(crate) fn config(url: &str, prefix: &str) -> Config {
     Config {
         urls: vec![url.to_owned()],
         prefix: prefix.to_owned(),
@@ -38,50 +40,57 @@ pub fn config(url: &str, prefix: &str) -> Config {
 }
 
 /// Connects.
-pub async fn connect(config: &Config) -> OpenSearchIndex {
+pub(crate) async fn connect(config: &Config) -> OpenSearchIndex {
     OpenSearchIndex::connect(config.clone(), SystemClock::shared())
         .await
         .expect("connects")
 }
 
+/// A client of the test's own, to look and to tidy up with.
+pub(crate) fn http() -> reqwest::Client {
+    // Where another test was first it is the same one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}
+
 /// The names of the indexes with a prefix.
-pub async fn indexes(url: &str, prefix: &str) -> Vec<String> {
+pub(crate) async fn indexes(url: &str, prefix: &str) -> Vec<String> {
     let path = format!("{url}/_cat/indices/{prefix}-*?h=index");
-    let answer = reqwest::get(path).await.expect("asks");
+    let answer = http().get(path).send().await.expect("asks");
     let names = answer.text().await.expect("is text");
     names.split_whitespace().map(str::to_owned).collect()
 }
 
 /// Removes the indexes with a prefix.
-pub async fn remove(url: &str, prefix: &str) {
+pub(crate) async fn remove(url: &str, prefix: &str) {
     let names = indexes(url, prefix).await;
     if names.is_empty() {
         return;
     }
     let path = format!("{url}/{}?ignore_unavailable=true", names.join(","));
-    let answer = reqwest::Client::new().delete(path).send().await;
+    let answer = http().delete(path).send().await;
     answer.expect("asks").error_for_status().expect("removes");
 }
 
-/// Makes indexes with prefixes of their own, and removes those of the case before.
-pub struct Server {
+/// Makes indexes with prefixes of their own, and removes those of the cases before.
+pub(crate) struct Server {
     url: String,
     change: fn(&mut Config),
-    used: Mutex<Vec<String>>,
+    used: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
     /// With the settings of a test, changed.
-    pub fn new(url: String, change: fn(&mut Config)) -> Self {
+    pub(crate) fn new(url: String, change: fn(&mut Config)) -> Self {
         Self {
             url,
             change,
-            used: Mutex::default(),
+            used: Arc::default(),
         }
     }
 
     /// Removes what was made.
-    pub async fn clean(&self) {
+    pub(crate) async fn clean(&self) {
         let used = std::mem::take(&mut *self.used.lock().expect("not poisoned"));
         for prefix in used {
             remove(&self.url, &prefix).await;
@@ -92,6 +101,14 @@ impl Server {
 struct Indexes {
     config: Config,
     handle: OpenSearchIndex,
+    used: Arc<Mutex<Vec<String>>>,
+}
+
+impl Drop for Indexes {
+    fn drop(&mut self) {
+        let mut used = self.used.lock().expect("not poisoned");
+        used.push(self.config.prefix.clone());
+    }
 }
 
 #[async_trait]
@@ -100,10 +117,13 @@ impl Factory for Server {
         self.clean().await;
         let mut config = config(&self.url, &prefix());
         (self.change)(&mut config);
-        let prefix = config.prefix.clone();
-        self.used.lock().expect("not poisoned").push(prefix);
         let handle = connect(&config).await;
-        Box::new(Indexes { config, handle })
+        let used = Arc::clone(&self.used);
+        Box::new(Indexes {
+            config,
+            handle,
+            used,
+        })
     }
 }
 
