@@ -4,8 +4,9 @@ use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use chrono::SecondsFormat;
+use chrono::{DateTime, Utc};
 use ring::hmac;
 use riwaq_clock::SharedClock;
 use tracing::field::{Field, Visit};
@@ -18,8 +19,14 @@ use super::config::{LogFormat, TelemetryConfig};
 use super::writer::LogWriter;
 use crate::context;
 
+/// How many users' hashes a thread remembers: those of the requests that it is about.
+const REMEMBERED: usize = 64;
+
 thread_local! {
     static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// The last second that was written, and how.
+    static SECOND: RefCell<(i64, Vec<u8>)> = const { RefCell::new((0, Vec::new())) };
+    static KNOWN: RefCell<[Known; REMEMBERED]> = const { RefCell::new([None; REMEMBERED]) };
 }
 
 pub(super) struct LogLayer {
@@ -49,23 +56,22 @@ impl LogLayer {
 
     fn json(&self, line: &mut Vec<u8>, event: &Event<'_>) {
         let meta = event.metadata();
-        let time = self
-            .clock
-            .now()
-            .to_rfc3339_opts(SecondsFormat::Micros, true);
-        // Writing to memory does not fail, here and below.
-        let _ = write!(
-            line,
-            r#"{{"time":"{time}","level":"{}","target":"#,
-            level(*meta.level())
-        );
+        line.extend_from_slice(br#"{"time":""#);
+        time(line, self.clock.now());
+        line.extend_from_slice(br#"","level":""#);
+        line.extend_from_slice(level(*meta.level()).as_bytes());
+        line.extend_from_slice(br#"","target":"#);
         string(line, meta.target());
         event.record(&mut JsonFields(line));
         if let Some(trace) = context::current() {
-            let _ = write!(line, r#","trace_id":"{:032x}""#, trace.trace_id);
+            line.extend_from_slice(br#","trace_id":""#);
+            line.extend_from_slice(&digits::<32>(&trace.trace_id.to_be_bytes()));
+            line.push(b'"');
         }
         if let Some(user) = context::current_user() {
-            let _ = write!(line, r#","user":"{}""#, self.users.of(user));
+            line.extend_from_slice(br#","user":""#);
+            line.extend_from_slice(&self.users.of(user));
+            line.push(b'"');
         }
         line.extend_from_slice(b"}\n");
     }
@@ -107,7 +113,42 @@ const fn level(level: Level) -> &'static str {
 }
 
 fn string(line: &mut Vec<u8>, text: &str) {
-    let _ = serde_json::to_writer(line, text);
+    let plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
+    if text.bytes().all(plain) {
+        line.push(b'"');
+        line.extend_from_slice(text.as_bytes());
+        line.push(b'"');
+    } else {
+        // Writing to memory does not fail, here and below.
+        let _ = serde_json::to_writer(line, text);
+    }
+}
+
+/// The time with microseconds (RFC 3339). What of it is the same for a whole second is made once.
+fn time(line: &mut Vec<u8>, now: DateTime<Utc>) {
+    SECOND.with_borrow_mut(|(second, text)| {
+        if *second != now.timestamp() || text.is_empty() {
+            *second = now.timestamp();
+            text.clear();
+            let _ = write!(text, "{}", now.format("%Y-%m-%dT%H:%M:%S"));
+        }
+        line.extend_from_slice(text);
+    });
+    // A leap second counts on within its minute's last one.
+    let mut micros = now.timestamp_subsec_micros() % 1_000_000;
+    let mut fraction = *b".000000Z";
+    for digit in fraction[1..7].iter_mut().rev() {
+        *digit = b'0' + u8::try_from(micros % 10).unwrap_or_default();
+        micros /= 10;
+    }
+    line.extend_from_slice(&fraction);
+}
+
+/// Hexadecimal digits, two a byte.
+fn digits<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let mut text = [b'0'; N];
+    let _ = hex::encode_to_slice(bytes, &mut text);
+    text
 }
 
 struct JsonFields<'a>(&'a mut Vec<u8>);
@@ -135,12 +176,12 @@ impl Visit for JsonFields<'_> {
 
     fn record_i64(&mut self, field: &Field, value: i64) {
         self.name(field);
-        let _ = write!(self.0, "{value}");
+        let _ = serde_json::to_writer(&mut *self.0, &value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
         self.name(field);
-        let _ = write!(self.0, "{value}");
+        let _ = serde_json::to_writer(&mut *self.0, &value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
@@ -168,15 +209,37 @@ impl Visit for TextFields<'_> {
 }
 
 /// A keyed hash, so that the log does not name people and cannot be searched for known ids without the key.
-struct UserHash(hmac::Key);
+struct UserHash {
+    key: hmac::Key,
+    /// Tells this key's hashes from those of another in [`KNOWN`].
+    instance: u64,
+}
+
+/// A user's hash that was made on this thread, by which key.
+type Known = Option<(u64, Uuid, [u8; 16])>;
 
 impl UserHash {
     fn new(key: &[u8]) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
+        static INSTANCES: AtomicU64 = AtomicU64::new(0);
+        Self {
+            key: hmac::Key::new(hmac::HMAC_SHA256, key),
+            instance: INSTANCES.fetch_add(1, Ordering::Relaxed),
+        }
     }
 
-    fn of(&self, user: Uuid) -> String {
-        hex::encode(&hmac::sign(&self.0, user.as_bytes()).as_ref()[..8])
+    fn of(&self, user: Uuid) -> [u8; 16] {
+        KNOWN.with_borrow_mut(|known| {
+            let place = &mut known[usize::from(user.as_bytes()[15]) % REMEMBERED];
+            match place {
+                Some((instance, of, hash)) if (*instance, *of) == (self.instance, user) => *hash,
+                _ => {
+                    let tag = hmac::sign(&self.key, user.as_bytes());
+                    let hash = digits::<16>(&tag.as_ref()[..8]);
+                    *place = Some((self.instance, user, hash));
+                    hash
+                }
+            }
+        })
     }
 }
 
@@ -214,7 +277,7 @@ mod tests {
             user_hash_key: Some(Secret::new("key")),
             ..TelemetryConfig::default()
         };
-        let clock = ManualClock::at(chrono::DateTime::UNIX_EPOCH);
+        let clock = ManualClock::at(DateTime::UNIX_EPOCH);
         let layer = LogLayer::new(&config, clock, Arc::clone(&writer));
         let guard = tracing::subscriber::set_default(Registry::default().with(layer));
         work.await;
@@ -246,8 +309,60 @@ mod tests {
         assert_eq!(line["trace_id"], trace.trace_id_hex());
         let hash = line["user"].as_str().unwrap();
         assert_eq!(hash.len(), 16);
-        assert_eq!(hash, UserHash::new(b"key").of(user));
-        assert_ne!(hash, UserHash::new(b"other").of(user));
+        assert_eq!(hash.as_bytes(), UserHash::new(b"key").of(user));
+        assert_ne!(hash.as_bytes(), UserHash::new(b"other").of(user));
+    }
+
+    #[test]
+    fn what_is_remembered_is_of_this_key_and_this_user() {
+        let (one, other) = (UserHash::new(b"key"), UserHash::new(b"other"));
+        // More than are remembered, some of them in the same place.
+        let users: Vec<_> = (0..300_u128).map(|n| Uuid::from_u128(n << 4)).collect();
+        let made = |hash: &UserHash| users.iter().map(|user| hash.of(*user)).collect::<Vec<_>>();
+        let (first, second) = (made(&one), made(&other));
+        assert_eq!((made(&one), made(&other)), (first.clone(), second.clone()));
+        let different: std::collections::HashSet<_> = first.iter().chain(&second).collect();
+        assert_eq!(different.len(), 600);
+    }
+
+    #[test]
+    fn times_are_written_to_the_microsecond() {
+        let written = |text: &str| {
+            let mut line = Vec::new();
+            time(&mut line, text.parse().unwrap());
+            String::from_utf8(line).unwrap()
+        };
+        for text in [
+            "2026-11-21T10:00:00.000000Z",
+            "2026-11-21T10:00:00.000007Z",
+            "2026-11-21T10:00:00.999999Z",
+            "2026-11-21T10:00:01.120000Z",
+            "1969-12-31T23:59:59.500000Z",
+            "1970-01-01T00:00:00.000000Z",
+        ] {
+            assert_eq!(written(text), text);
+        }
+        assert_eq!(
+            written("2026-11-21T10:00:01.1234567Z"),
+            "2026-11-21T10:00:01.123456Z"
+        );
+    }
+
+    #[test]
+    fn texts_are_written_as_json_whatever_is_in_them() {
+        for text in [
+            "",
+            "plain",
+            "é اسم",
+            "a\"b",
+            "a\\b",
+            "\u{0}\u{1f}\n",
+            "\u{7f}\u{2028}",
+        ] {
+            let mut line = Vec::new();
+            string(&mut line, text);
+            assert_eq!(serde_json::from_slice::<String>(&line).unwrap(), text);
+        }
     }
 
     #[tokio::test]
