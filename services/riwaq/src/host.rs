@@ -97,7 +97,12 @@ impl Host {
             let policy = ServerPolicy::default();
             last = Some(built.map_grpc(|routes| limited(routes, &self.parts.clock, &policy)));
         }
-        last.context("no role is hosted")
+        let listening = last.context("no role is hosted")?;
+        // It answers the others of its process, and itself: who owns roles or keys is asked like by anybody.
+        let binding = self.loose.begin(&listening, &self.parts);
+        let (config, clock) = (&self.parts.config.server, &self.parts.clock);
+        self.loose.offer(binding, listening.http(config, clock));
+        Ok(listening)
     }
 
     fn bind(&mut self, process: &mut Process, service: Service) {
