@@ -35,7 +35,7 @@ fn body(bytes: &'static [u8]) -> ByteStream<'static> {
 
 async fn stored(blobs: &FolderBlobs, bytes: &'static [u8]) -> BlobInfo {
     let new = NewUpload {
-        max_bytes: 1_000,
+        max_bytes: 4_000_000,
         expires_after: Duration::from_secs(60),
     };
     let upload = blobs.begin(new).await.expect("begins");
@@ -258,4 +258,25 @@ async fn damage_is_told_and_hides_no_other_blob() {
         assert!(matches!(opened, Err(BlobsError::Corrupt(_))), "{opened:?}");
     }
     assert_eq!(blobs.list(None, 10).await.expect("lists"), [kept]);
+}
+
+#[tokio::test]
+async fn a_read_that_began_outlives_the_deletion() {
+    let folder = TempDir::new().expect("a folder");
+    let clock = ManualClock::at(chrono::DateTime::UNIX_EPOCH);
+    let shared: std::sync::Arc<ManualClock> = std::sync::Arc::clone(&clock);
+    let blobs = FolderBlobs::open(config(&folder), shared)
+        .await
+        .expect("opens");
+    let bytes: &'static [u8] = vec![7; 3_000_000].leak();
+    let info = stored(&blobs, bytes).await;
+    let reading = blobs
+        .open(&info.key, ByteRange::Full)
+        .await
+        .expect("is there");
+    blobs.mark(&info.key).await.expect("marks");
+    clock.advance(riwaq_blobs::DELETE_GRACE);
+    assert!(blobs.delete(&info.key).await.expect("deletes"));
+    let read = reading.read_to_end(1 << 30).await.expect("reads");
+    assert!(read == bytes);
 }

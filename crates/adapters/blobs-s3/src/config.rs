@@ -47,8 +47,12 @@ pub struct Config {
     pub connect_timeout_ms: u64,
     /// The longest wait for one try of one request, the sending of its body included.
     pub attempt_timeout_ms: u64,
-    /// The longest wait for one request with all its tries. Below 10 s, uploads fail within 10 s when the server is away.
+    /// The longest wait for one request with all its tries. With what cleans up after it, an upload fails within 10 s when
+    /// the server is away.
     pub operation_timeout_ms: u64,
+    /// The same once a request had no answer in that time, until one has an answer again: who comes after should not
+    /// wait as long to hear the same.
+    pub suspect_timeout_ms: u64,
     /// How long the bytes of a download may fail to come.
     pub read_idle_timeout_ms: u64,
     /// How often one request is tried at most; further tries also come out of a budget that all requests share.
@@ -82,7 +86,8 @@ impl Default for Config {
             part_bytes: MIN_PART_BYTES,
             connect_timeout_ms: 2_000,
             attempt_timeout_ms: 4_000,
-            operation_timeout_ms: 8_000,
+            operation_timeout_ms: 7_000,
+            suspect_timeout_ms: 1_500,
             read_idle_timeout_ms: 15_000,
             max_attempts: 3,
             startup_timeout_seconds: 60,
@@ -126,6 +131,7 @@ impl Config {
             ("connect_timeout_ms", self.connect_timeout_ms),
             ("attempt_timeout_ms", self.attempt_timeout_ms),
             ("operation_timeout_ms", self.operation_timeout_ms),
+            ("suspect_timeout_ms", self.suspect_timeout_ms),
             ("read_idle_timeout_ms", self.read_idle_timeout_ms),
             ("max_attempts", u64::from(self.max_attempts)),
         ] {

@@ -1,6 +1,7 @@
 //! What the server or the way to it says, as errors of the port.
 
 use std::error::Error;
+use std::time::Duration;
 
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -27,7 +28,9 @@ pub(crate) enum Kind {
     Certificate,
     /// The server finds the request wrong; sending it again will not help.
     Rejected,
-    /// Everything else: the server is away, slow or broken.
+    /// Nothing was heard of the server in time.
+    Silent,
+    /// Everything else: the server is away or broken.
     Unavailable,
 }
 
@@ -51,6 +54,7 @@ impl Kind {
             Self::NoSpace => "no_space",
             Self::Certificate => "certificate",
             Self::Rejected => "rejected",
+            Self::Silent => "timeout",
             Self::Unavailable => "unavailable",
         }
     }
@@ -119,14 +123,24 @@ impl Refusal {
             };
         }
         let why = chain(error);
-        let kind = if why.contains("invalid peer certificate") {
-            Kind::Certificate
-        } else {
-            Kind::Unavailable
+        let kind = match error {
+            _ if why.contains("invalid peer certificate") => Kind::Certificate,
+            SdkError::TimeoutError(_) => Kind::Silent,
+            SdkError::DispatchFailure(failure) if failure.is_timeout() => Kind::Silent,
+            _ => Kind::Unavailable,
         };
         Self {
             kind,
             text: format!("{operation}: {why}"),
+        }
+    }
+
+    /// A request that was given up after `waited`, because others before it were not answered.
+    pub(crate) fn given_up(operation: &str, waited: Duration) -> Self {
+        let waited = waited.as_millis();
+        Self {
+            kind: Kind::Silent,
+            text: format!("{operation}: no answer in {waited} ms, and none to the requests before"),
         }
     }
 

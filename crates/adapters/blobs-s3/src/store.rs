@@ -1,6 +1,7 @@
 //! The requests: each timed, counted, and with its errors named. Knows objects, nothing of blobs.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
@@ -40,6 +41,8 @@ pub(crate) struct Store {
     clock: SharedClock,
     encryption: Option<ServerSideEncryption>,
     kms_key_id: Option<String>,
+    /// Whether the last request that ended had no answer in time.
+    suspect: Arc<AtomicBool>,
 }
 
 /// Under which condition an object is written.
@@ -79,6 +82,7 @@ impl Store {
             kms_key_id: text(&config.kms_key_id),
             config,
             clock,
+            suspect: Arc::default(),
         }
     }
 
@@ -106,9 +110,9 @@ impl Store {
     {
         Box::pin(async move {
             let started = self.clock.monotonic();
-            let result = request
-                .await
-                .map_err(|error| Refusal::new(operation, &error));
+            let result = self.within(operation, request).await;
+            let is_silent = matches!(&result, Err(refusal) if refusal.kind == Kind::Silent);
+            self.suspect.store(is_silent, Ordering::Relaxed);
             let outcome = result
                 .as_ref()
                 .map_or_else(|refusal| refusal.kind.label(), |_| "ok");
@@ -116,6 +120,25 @@ impl Store {
             metrics::called(operation, outcome, took);
             result
         })
+    }
+
+    /// Waits as long as the request may take, or less where the one before it had no answer.
+    async fn within<T, E>(
+        &self,
+        operation: &'static str,
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, Refusal>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let result = if self.suspect.load(Ordering::Relaxed) {
+            let least = Duration::from_millis(self.config.suspect_timeout_ms);
+            let waited = tokio::time::timeout(least, request).await;
+            waited.map_err(|_| Refusal::given_up(operation, least))?
+        } else {
+            request.await
+        };
+        result.map_err(|error| Refusal::new(operation, &error))
     }
 
     /// Reads a small object with its tag; none where there is none.

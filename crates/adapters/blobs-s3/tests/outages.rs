@@ -33,6 +33,7 @@ fn as_in_production(config: Config) -> Config {
     Config {
         attempt_timeout_ms: standard.attempt_timeout_ms,
         operation_timeout_ms: standard.operation_timeout_ms,
+        suspect_timeout_ms: standard.suspect_timeout_ms,
         startup_timeout_seconds: 120,
         ..config
     }

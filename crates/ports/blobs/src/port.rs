@@ -104,10 +104,14 @@ pub trait Blobs: Send + Sync + fmt::Debug + 'static {
     /// `Unavailable`.
     async fn expire_uploads(&self) -> Result<u64, BlobsError>;
 
-    /// Opens some bytes of a blob. A read that has begun ends well even if the blob is deleted meanwhile.
+    /// Opens some bytes of a blob. What is told of its mark may be a minute old.
+    ///
+    /// A read that has begun ends well even if the blob is marked meanwhile. When it is deleted meanwhile the read ends
+    /// well or with `Unavailable` (a remote store may drop what it has not sent yet), and is never short or wrong.
     ///
     /// # Errors
-    /// `BlobNotFound`, `RangeNotSatisfiable`, `Unavailable`, `Corrupt`.
+    /// `BlobNotFound`, `RangeNotSatisfiable`, `Unavailable`, `Corrupt`; the stream itself ends with `Unavailable` or
+    /// `Corrupt`.
     async fn open(&self, key: &BlobKey, range: ByteRange) -> Result<Content, BlobsError>;
 
     /// What is known of a blob without its content.
@@ -142,11 +146,12 @@ pub trait Blobs: Send + Sync + fmt::Debug + 'static {
     /// `InGrace`, `Unavailable`.
     async fn delete(&self, key: &BlobKey) -> Result<bool, BlobsError>;
 
-    /// A link by which the store itself serves the blob, or none where it cannot (a folder). Such a link is not
-    /// journalled when it is used.
+    /// A link by which the store itself serves the blob, or none where it cannot (a folder, an empty blob). Such a link is
+    /// not journalled when it is used.
     ///
     /// # Errors
-    /// `Unavailable`.
+    /// `InvalidInput` when it would live for less than a second or longer than the store allows (seven days for
+    /// S3), `BlobNotFound`, `Unavailable`.
     async fn presign(&self, key: &BlobKey, request: &Presign) -> Result<Option<Url>, BlobsError>;
 
     /// Whether the store works, writing included: for readiness and `doctor`.

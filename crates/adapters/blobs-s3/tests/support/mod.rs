@@ -60,6 +60,7 @@ pub(crate) fn config(url: &str, ca_file: Option<PathBuf>) -> Config {
         ca_file,
         attempt_timeout_ms: 30_000,
         operation_timeout_ms: 60_000,
+        suspect_timeout_ms: 60_000,
         ..Config::default()
     }
 }
