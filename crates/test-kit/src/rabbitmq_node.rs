@@ -1,7 +1,8 @@
 //! A RabbitMQ broker of a test's own, which it may kill and make short of memory.
 //!
 //! The shared one of `cargo xtask backends` must stay whole. Its programs are used:
-//! `RIWAQ_TEST_RABBITMQ_HOME` names the folder that holds `bin/rabbitmq-server`.
+//! `RIWAQ_TEST_RABBITMQ_HOME` names the folder that holds `bin/rabbitmq-server` and, where Erlang is not on the path,
+//! `bin/epmd`.
 
 use std::fs;
 use std::path::{Path, PathBuf};

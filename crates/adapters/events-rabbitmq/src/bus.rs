@@ -59,6 +59,7 @@ impl Bus {
         Ok(Self {
             consuming: Link::new(target, "consumes", open()),
             topology: Topology::new(
+                Arc::clone(&clock),
                 names,
                 &config.retry,
                 config.request_timeout(),
@@ -79,10 +80,9 @@ impl Bus {
 
     /// Declares a group's types and remembers them.
     pub(crate) async fn declare(&self, group: &Group) -> Result<()> {
-        let channel = self.consuming.channel().await?;
         let kinds = group.types.iter().map(String::as_str);
         self.topology
-            .declare_group(&channel, &group.name, kinds)
+            .declare_group(&self.consuming, &group.name, kinds)
             .await?;
         let mut known = self.known();
         let types = known.groups.entry(group.name.clone()).or_default();

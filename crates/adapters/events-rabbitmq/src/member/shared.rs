@@ -249,9 +249,10 @@ impl Shared {
         {
             return Err(EventsError::NotHeld);
         }
-        let channel = self.bus.consuming.channel().await?;
         let kinds = [event.kind.as_str()];
-        topology.declare_group(&channel, &self.group, kinds).await?;
+        topology
+            .declare_group(&self.bus.consuming, &self.group, kinds)
+            .await?;
         match publisher.send(Route::Queue(queue), &message).await? {
             Routed::Yes => Ok(()),
             Routed::No => Err(EventsError::Unavailable(format!(
