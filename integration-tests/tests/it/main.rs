@@ -11,6 +11,7 @@ mod distributed;
 mod faults_cassandra;
 mod faults_network;
 mod faults_roles;
+mod keycloak_realm;
 mod kill;
 mod leftovers;
 mod main_job;

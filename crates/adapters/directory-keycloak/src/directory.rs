@@ -164,7 +164,7 @@ impl KeycloakDirectory {
                 None => self.users.roles(person.id).await,
             }
         };
-        let (roles, has_password) = futures::try_join!(roles, self.users.has_password(person))?;
+        let (roles, has_password) = futures::try_join!(roles, self.users.has_password(person.id))?;
         Ok(Account {
             id: person.id,
             roles,

@@ -43,11 +43,7 @@ impl Users {
             .iter()
             .filter(|role| ours.contains(&role.name) && !wanted.contains(&role.name))
             .collect();
-        if !taken.is_empty() {
-            self.admin()
-                .change("take_roles", Method::DELETE, &path, Some(&taken))
-                .await?;
-        }
+        self.take(&path, &taken).await?;
         let mut added = Vec::new();
         for name in wanted.difference(&ours) {
             added.push(self.role(name).await?);
@@ -56,6 +52,35 @@ impl Users {
             self.admin()
                 .change("give_roles", Method::POST, &path, Some(&added))
                 .await?;
+        }
+        Ok(())
+    }
+
+    /// Roles that a federation gives cannot be taken here, and make Keycloak refuse the others with them: they stay.
+    async fn take(&self, path: &str, roles: &[&RoleRep]) -> Result<(), CallError> {
+        if roles.is_empty() {
+            return Ok(());
+        }
+        let take = |roles: &[&RoleRep]| {
+            let roles: Vec<RoleRep> = roles.iter().map(|role| (*role).clone()).collect();
+            async move {
+                self.admin()
+                    .change("take_roles", Method::DELETE, path, Some(&roles))
+                    .await
+                    .map(|_| ())
+            }
+        };
+        match take(roles).await {
+            Err(error) if error.is(StatusCode::BAD_REQUEST) => {}
+            outcome => return outcome,
+        }
+        for role in roles {
+            match take(&[role]).await {
+                Err(error) if error.is(StatusCode::BAD_REQUEST) => {
+                    tracing::info!(role = role.name, "a role stays: a federation gives it");
+                }
+                outcome => outcome?,
+            }
         }
         Ok(())
     }

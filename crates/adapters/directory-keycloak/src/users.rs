@@ -98,22 +98,14 @@ impl Users {
     }
 
     /// Whether a password is set, here or in the federation.
-    pub(crate) async fn has_password(&self, person: &Person) -> Result<bool, CallError> {
-        let path = self.path(person.id);
+    pub(crate) async fn has_password(&self, id: Uuid) -> Result<bool, CallError> {
+        let path = self.path(id);
         let credentials: Vec<CredentialRep> = self
             .admin
             .find("get_credentials", &format!("{path}/credentials"), &[])
             .await?
             .unwrap_or_default();
-        if credentials.iter().any(|kept| kept.r#type == PASSWORD) {
-            return Ok(true);
-        }
-        if !person.is_from_a_federation() {
-            return Ok(false);
-        }
-        let path = format!("{path}/configured-user-storage-credential-types");
-        let kinds: Option<Vec<String>> = self.admin.find("get_credentials", &path, &[]).await?;
-        Ok(kinds.into_iter().flatten().any(|kind| kind == PASSWORD))
+        Ok(credentials.iter().any(|kept| kept.r#type == PASSWORD))
     }
 
     /// Makes somebody, under their id, in one transaction. Not repeated here: its outcome is looked at.

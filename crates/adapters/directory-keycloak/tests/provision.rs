@@ -93,6 +93,13 @@ async fn a_second_run_finds_nothing_missing_and_takes_new_addresses_and_secrets(
         ))
     );
     assert_eq!(console.get("").await["displayName"], "Université d’Oujda");
+    // Who signs in with a second factor can be changed, both ways.
+    options.second_factor_roles = ["admin".to_owned()].into();
+    provision(options).await.unwrap();
+    for (role, parts) in [("admin", 1), ("teacher", 0), ("student", 0)] {
+        let composites = console.get(&format!("/roles/{role}/composites")).await;
+        assert_eq!(composites.as_array().unwrap().len(), parts, "{role}");
+    }
     realm.remove().await;
 }
 
@@ -199,12 +206,13 @@ async fn several_at_once_make_one_realm() {
 
 #[tokio::test]
 async fn values_that_cannot_work_are_refused_before_anything_is_asked() {
+    type Change = fn(&mut Provision);
     let good = Provision {
         server_url: "http://127.0.0.1:9".into(),
         public_url: "https://riwaq.example".into(),
         ..Provision::default()
     };
-    let cases: [(&str, fn(&mut Provision)); 5] = [
+    let cases: [(&str, Change); 5] = [
         ("server_url", |p| p.server_url = "sso.example".into()),
         ("realm_name", |p| p.realm_name = "master".into()),
         ("realm_name", |p| p.realm_name = "a/b".into()),

@@ -84,7 +84,7 @@ async fn the_password_that_was_set_is_the_one_that_signs_in_and_sessions_can_be_
         .update(zoe.id, with_password(typed))
         .await
         .unwrap();
-    assert_eq!(console.password_grant("zoe", PASSWORD).await.0, 401);
+    assert_eq!(console.password_grant("zoe", PASSWORD).await.0, 400);
     let (status, tokens) = console.password_grant("zoe", typed).await;
     assert_eq!(status, 200, "{tokens}");
     let refresh = tokens["refresh_token"].as_str().unwrap();

@@ -102,17 +102,15 @@ async fn client_roles(
             let known: Option<Value> = admin
                 .find("get_client_role", &format!("{path}/{name}"), &[])
                 .await?;
-            if known.is_none() {
-                if make(admin, "create_client_role", &path, role).await? {
-                    added.push(format!("role {client}.{name}"));
-                }
+            if known.is_none() && make(admin, "create_client_role", &path, role).await? {
+                added.push(format!("role {client}.{name}"));
             }
         }
     }
     Ok(())
 }
 
-/// Roles of clients that realm roles contain.
+/// Roles of our clients that the realm roles of the file contain, and those that they contain no more.
 async fn composites(
     admin: &Admin,
     realm: &str,
@@ -120,16 +118,21 @@ async fn composites(
     ids: &Ids,
 ) -> Result<(), CallError> {
     for role in items(&wanted["roles"]["realm"]) {
-        for (client, names) in role["composites"]["client"]
-            .as_object()
-            .into_iter()
-            .flatten()
-        {
-            let roles = roles_of(admin, realm, ids, client, names).await?;
-            let path = format!("{realm}/roles/{}/composites", text(role, "name"));
-            admin
-                .change("add_to_role", Method::POST, &path, Some(&roles))
-                .await?;
+        let path = format!("{realm}/roles/{}/composites", text(role, "name"));
+        for (client, roles) in wanted["roles"]["client"].as_object().into_iter().flatten() {
+            let contained = &role["composites"]["client"][client];
+            let (within, without): (Vec<&Value>, Vec<&Value>) = items(roles)
+                .map(|role| &role["name"])
+                .partition(|name| items(contained).any(|contained| contained == *name));
+            for (names, method) in [(within, Method::POST), (without, Method::DELETE)] {
+                if names.is_empty() {
+                    continue;
+                }
+                let roles = roles_of(admin, realm, ids, client, &json!(names)).await?;
+                admin
+                    .change("set_parts_of_role", method, &path, Some(&roles))
+                    .await?;
+            }
         }
     }
     Ok(())

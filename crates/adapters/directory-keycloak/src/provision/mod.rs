@@ -7,7 +7,7 @@ mod flows;
 mod realm;
 mod update;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,9 +22,9 @@ use crate::error::CallError;
 use crate::http::{Http, Limits};
 use crate::token::{Grant, Tokens};
 
-/// Where the gateway is told that a session has ended at Keycloak, beneath the public address, unless
+/// Where the auth role is told that a session has ended at Keycloak, beneath the public address, unless
 /// [`Provision::backchannel_logout_url`] says otherwise.
-pub const BACKCHANNEL_LOGOUT_PATH: &str = "/api/auth/session/backchannel-logout";
+pub const BACKCHANNEL_LOGOUT_PATH: &str = "/auth/backchannel-logout";
 /// The shortest secret that a client may be given, in bytes.
 pub const MIN_SECRET_BYTES: usize = 32;
 
@@ -50,6 +50,9 @@ pub struct Provision {
     pub backchannel_logout_url: Option<String>,
     /// The school's name, as the sign-in page shows it.
     pub school_name: Option<String>,
+    /// Roles whose holders sign in with a second factor: any of the file's. Other roles get it in Keycloak's console, by
+    /// the role `second-factor` of the portal's client among their associated roles.
+    pub second_factor_roles: BTreeSet<String>,
     /// The longest wait for one answer, in milliseconds: making a realm takes seconds.
     pub request_timeout_ms: u64,
 }
@@ -66,6 +69,7 @@ impl Default for Provision {
             client_secrets: BTreeMap::new(),
             backchannel_logout_url: None,
             school_name: None,
+            second_factor_roles: ["teacher", "admin"].map(str::to_owned).into(),
             request_timeout_ms: 60_000,
         }
     }

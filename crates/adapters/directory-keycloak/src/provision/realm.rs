@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{BACKCHANNEL_LOGOUT_PATH, Provision, ProvisionError};
+use super::{Provision, ProvisionError};
 use crate::config::ConfigError;
 
 /// The realm as code: what Keycloak's own import takes as well.
@@ -11,19 +11,18 @@ const FILE: &str = include_str!("../../../../../keycloak/realm-riwaq.json");
 #[cfg(test)]
 const NAME_IN_FILE: &str = "riwaq";
 
+/// The client that has the role that asks for a second factor.
+const PORTAL: &str = "riwaq-portal";
+const SECOND_FACTOR: &str = "second-factor";
+
 /// The whole representation.
 pub(super) fn wanted(options: &Provision) -> Result<Value, ProvisionError> {
     let public = options.public_url.trim_end_matches('/');
-    let backchannel = options
-        .backchannel_logout_url
-        .clone()
-        .unwrap_or_else(|| format!("{public}{BACKCHANNEL_LOGOUT_PATH}"));
     let mut realm: Value = serde_json::from_str(FILE)
         .map_err(|error| ProvisionError::Server(format!("the realm's file: {error}")))?;
     // After parsing, so that no address can change the meaning of the file.
     fill_in(&mut realm, &|text| {
         text.replace("${RIWAQ_PUBLIC_URL}", public)
-            .replace("${RIWAQ_BACKCHANNEL_LOGOUT_URL}", &backchannel)
     });
     realm["realm"] = json!(options.realm_name);
     realm["defaultRole"]["name"] = json!(default_role(&options.realm_name));
@@ -31,10 +30,18 @@ pub(super) fn wanted(options: &Provision) -> Result<Value, ProvisionError> {
         realm["displayName"] = json!(school);
         realm["displayNameHtml"] = json!(escaped(school));
     }
+    second_factor(&mut realm, options)?;
     let clients = realm["clients"].as_array_mut();
     let mut unknown: Vec<&String> = options.client_secrets.keys().collect();
     for client in clients.into_iter().flatten() {
         let id = client["clientId"].as_str().unwrap_or_default().to_owned();
+        if let Some(url) = options
+            .backchannel_logout_url
+            .as_ref()
+            .filter(|_| id == PORTAL)
+        {
+            client["attributes"]["backchannel.logout.url"] = json!(url);
+        }
         if let Some(secret) = options.client_secrets.get(&id) {
             client["secret"] = json!(secret);
             unknown.retain(|known| **known != id);
@@ -47,6 +54,33 @@ pub(super) fn wanted(options: &Provision) -> Result<Value, ProvisionError> {
             message: format!("{client}: the realm has no such client"),
         }
         .into()),
+    }
+}
+
+/// The role that asks for a second factor is put into those roles, and into no other of the file's.
+fn second_factor(realm: &mut Value, options: &Provision) -> Result<(), ConfigError> {
+    let mut unknown = options.second_factor_roles.clone();
+    let roles = realm["roles"]["realm"].as_array_mut();
+    for role in roles.into_iter().flatten() {
+        let name = role["name"].as_str().unwrap_or_default().to_owned();
+        let Some(fields) = role.as_object_mut() else {
+            continue;
+        };
+        if unknown.remove(&name) {
+            let parts = json!({ "client": { PORTAL: [SECOND_FACTOR] } });
+            fields.insert("composite".into(), json!(true));
+            fields.insert("composites".into(), parts);
+        } else {
+            fields.remove("composite");
+            fields.remove("composites");
+        }
+    }
+    match unknown.pop_first() {
+        None => Ok(()),
+        Some(role) => Err(ConfigError {
+            field: "second_factor_roles",
+            message: format!("{role}: the realm's file has no such role"),
+        }),
     }
 }
 
@@ -75,6 +109,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::provision::BACKCHANNEL_LOGOUT_PATH;
 
     fn options() -> Provision {
         Provision {
@@ -125,6 +160,30 @@ mod tests {
         );
         assert!(!FILE.contains("\"secret\""));
         assert!(!FILE.contains("\"value\""));
+    }
+
+    #[test]
+    fn the_file_asks_for_a_second_factor_where_the_defaults_do() {
+        let file: Value = serde_json::from_str(FILE).unwrap();
+        let filled = wanted(&options()).unwrap();
+        assert_eq!(filled["roles"], file["roles"]);
+        let none = Provision {
+            second_factor_roles: ["student".to_owned()].into(),
+            ..options()
+        };
+        let filled = wanted(&none).unwrap();
+        let roles = filled["roles"]["realm"].as_array().unwrap();
+        let with: Vec<&Value> = roles
+            .iter()
+            .filter(|role| role["composites"]["client"][PORTAL] == json!([SECOND_FACTOR]))
+            .map(|role| &role["name"])
+            .collect();
+        assert_eq!(with, ["student"]);
+        let unknown = Provision {
+            second_factor_roles: ["dean".to_owned()].into(),
+            ..options()
+        };
+        assert!(wanted(&unknown).unwrap_err().to_string().contains("dean"));
     }
 
     #[test]
