@@ -10,6 +10,7 @@ mod bad_input;
 mod distributed;
 mod faults_cassandra;
 mod faults_network;
+mod faults_rabbitmq;
 mod faults_roles;
 mod keycloak_realm;
 mod kill;
