@@ -60,7 +60,7 @@ pub(crate) struct Indexer {
     index: Arc<dyn Index>,
     files: Channel,
     courses: Channel,
-    extractor: Extractor,
+    extractor: Arc<Extractor>,
 }
 
 impl Indexer {
@@ -69,7 +69,17 @@ impl Indexer {
             index: Arc::clone(&deps.index),
             files: deps.files.clone(),
             courses: deps.courses.clone(),
-            extractor,
+            extractor: Arc::new(extractor),
+        }
+    }
+
+    /// The same onto another index.
+    pub(crate) fn onto(&self, index: Arc<dyn Index>) -> Self {
+        Self {
+            index,
+            files: self.files.clone(),
+            courses: self.courses.clone(),
+            extractor: Arc::clone(&self.extractor),
         }
     }
 

@@ -20,10 +20,11 @@ const PAGE: u32 = 200;
 /// Between two tries to fill an empty index while other services are away.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Clears and fills the index: an operator's command.
+/// Fills the index anew: an operator's command.
 ///
 /// It may run beside the service: what changes meanwhile is written by whoever comes later, and
-/// both fetch the present state. While it runs, less is found than there is.
+/// both fetch the present state. An index with a server of its own is filled beside the one that
+/// answers, which stays when anything fails; an embedded one finds less than there is meanwhile.
 pub struct Rebuild {
     index: Arc<dyn Index>,
     files: Channel,
@@ -39,7 +40,8 @@ pub struct Rebuilt {
     pub files: u64,
     /// Courses that are in the index.
     pub courses: u64,
-    /// Files and courses that are not, told in the log; run it again.
+    /// Files and courses that are not, told in the log: an index that was filled beside another
+    /// was given up for them. Run it again.
     pub failed: u64,
 }
 
@@ -79,14 +81,20 @@ impl Rebuild {
         }
     }
 
-    /// Clears the index, then fetches and writes everything. Can be run again at any time.
+    /// Fetches and writes everything. Can be run again at any time.
     ///
     /// # Errors
     /// [`RebuildError`]; single files and courses that fail are counted instead.
     pub async fn run(&self) -> Result<Rebuilt, RebuildError> {
         let courses = self.known_courses().await?;
-        self.index.clear().await?;
-        self.fill(courses).await
+        let rebuilding = self.index.begin_rebuild().await?;
+        let indexer = self.indexer.onto(rebuilding.index());
+        let filled = self.fill(&indexer, courses).await;
+        match &filled {
+            Ok(done) if done.failed == 0 => rebuilding.finish().await?,
+            _ => rebuilding.give_up().await?,
+        }
+        filled
     }
 
     /// Fills an index in which nothing was ever written, and tries until that is done.
@@ -104,7 +112,7 @@ impl Rebuild {
         if self.index.stats().await? != Stats::default() {
             return Ok(());
         }
-        let done = self.fill(BTreeSet::new()).await?;
+        let done = self.fill(&self.indexer, BTreeSet::new()).await?;
         if done != Rebuilt::default() {
             tracing::info!(
                 done.files,
@@ -119,7 +127,11 @@ impl Rebuild {
     /// The courses service has no list for this purpose: courses are those that the index knew and
     /// those that files belong to. A course without files that no index knew comes back when it
     /// changes.
-    async fn fill(&self, mut courses: BTreeSet<Uuid>) -> Result<Rebuilt, RebuildError> {
+    async fn fill(
+        &self,
+        indexer: &Indexer,
+        mut courses: BTreeSet<Uuid>,
+    ) -> Result<Rebuilt, RebuildError> {
         let mut done = Rebuilt::default();
         let mut cursor = String::new();
         loop {
@@ -133,7 +145,7 @@ impl Rebuild {
             let ids: Result<Vec<Uuid>, _> = page.ids.iter().map(|id| id.parse()).collect();
             let ids = ids.map_err(|error| RebuildError::Files(format!("an id: {error}")))?;
             let (of_files, failed) =
-                Indexer::many(ids, self.workers, |id| self.indexer.file(id, None)).await;
+                Indexer::many(ids, self.workers, |id| indexer.file(id, None)).await;
             done.failed += failed;
             done.files += of_files.iter().flatten().count() as u64;
             courses.extend(of_files.into_iter().flatten());
@@ -144,7 +156,7 @@ impl Rebuild {
         }
         let ids = courses.into_iter().collect();
         let (written, failed) =
-            Indexer::many(ids, self.workers, |id| self.indexer.course(id, None)).await;
+            Indexer::many(ids, self.workers, |id| indexer.course(id, None)).await;
         done.courses = written.len() as u64;
         done.failed += failed;
         Ok(done)

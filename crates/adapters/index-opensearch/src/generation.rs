@@ -213,6 +213,16 @@ impl Generations {
         Ok(())
     }
 
+    /// Removes a generation that is being filled. The one that answers stays.
+    pub(crate) async fn give_up(&self, new: &Generation) -> Result<(), Failure> {
+        let live = self.live().await?;
+        if live.is_some_and(|live| live.serving == *new) {
+            return Ok(());
+        }
+        // Its alias goes with its index.
+        self.delete(new).await
+    }
+
     /// Everybody begins anew with nothing.
     pub(crate) async fn clear(&self) -> Result<(), Failure> {
         let mut lost = None;

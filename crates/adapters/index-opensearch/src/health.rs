@@ -108,8 +108,7 @@ pub(crate) async fn ping(client: &Client, indexes: &str) -> Result<(), IndexErro
             "OpenSearch calls the indexes {status}: a shard is nowhere"
         )));
     }
-    let path =
-        format!("/{indexes}/_settings/index.blocks.*?flat_settings=true");
+    let path = format!("/{indexes}/_settings/index.blocks.*?flat_settings=true");
     let settings: BTreeMap<String, Settings> = client
         .fetch(client.ask("settings", Method::GET, path))
         .await?;

@@ -257,4 +257,9 @@ impl Rebuilding for Rebuild {
         let shared = &self.index.shared;
         Ok(shared.generations.finish(&self.generation).await?)
     }
+
+    async fn give_up(&self) -> Result<(), IndexError> {
+        let shared = &self.index.shared;
+        Ok(shared.generations.give_up(&self.generation).await?)
+    }
 }

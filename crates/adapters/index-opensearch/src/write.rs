@@ -29,6 +29,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_m
 
 /// Changes of one source, by their places in the request.
 type Places = Vec<usize>;
+/// What becomes of changes, by their places.
+type Outcomes = Vec<(usize, Outcome)>;
 
 /// What is to be done about one source, as of what was read.
 struct Plan {
@@ -36,7 +38,7 @@ struct Plan {
     known: Option<Known>,
     /// The change that the source is left with.
     last: usize,
-    outcomes: Vec<(usize, Outcome)>,
+    outcomes: Outcomes,
     write: Uuid,
 }
 
@@ -48,7 +50,7 @@ struct Writing<'s> {
     outcomes: Vec<Option<Outcome>>,
     open: BTreeMap<Source, Places>,
     /// What was tried for a source and not known to have happened.
-    tried: HashMap<Source, Vec<(Uuid, Vec<(usize, Outcome)>)>>,
+    tried: HashMap<Source, Vec<(Uuid, Outcomes)>>,
     /// Writes that no entry names any more, or ever will.
     replaced: Vec<Uuid>,
 }
@@ -229,11 +231,7 @@ impl Writing<'_> {
 }
 
 /// What becomes of the changes of one source, one after the other, and which it is left with.
-fn fold(
-    known: Option<&Known>,
-    changes: &[Change],
-    places: &[usize],
-) -> (Vec<(usize, Outcome)>, Option<usize>) {
+fn fold(known: Option<&Known>, changes: &[Change], places: &[usize]) -> (Outcomes, Option<usize>) {
     let mut now = known
         .filter(|known| known.entry.state != State::Fence)
         .map(|known| {

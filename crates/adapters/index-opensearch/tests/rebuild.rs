@@ -168,6 +168,31 @@ async fn a_rebuild_whose_process_died_is_given_up_and_removed() {
 }
 
 #[tokio::test]
+async fn a_rebuild_that_is_given_up_leaves_nothing_behind() {
+    let Some(url) = common::server() else { return };
+    let prefix = prefix();
+    let index = connect(&config(&url, &prefix)).await;
+    index.write(vec![file(1, 1)]).await.expect("writes");
+    let rebuilding = index.begin_rebuild().await.expect("begins");
+    rebuilding
+        .index()
+        .write(vec![file(2, 1)])
+        .await
+        .expect("writes");
+    rebuilding.give_up().await.expect("is given up");
+    let left = indexes(&url, &prefix).await;
+    assert_eq!(generations(&left).len(), 1, "{left:?}");
+    index.write(vec![file(3, 1)]).await.expect("writes");
+    assert_eq!(found(&index, "graphe").await.len(), 8);
+    assert!(rebuilding.finish().await.is_err());
+    let rebuilding = index.begin_rebuild().await.expect("begins again");
+    rebuilding.finish().await.expect("ends");
+    rebuilding.give_up().await.expect("is too late");
+    assert_eq!(index.stats().await.expect("counts").sources, 0);
+    remove(&url, &prefix).await;
+}
+
+#[tokio::test]
 async fn indexes_that_a_dead_process_left_are_removed_later() {
     let Some(url) = common::server() else { return };
     let prefix = prefix();

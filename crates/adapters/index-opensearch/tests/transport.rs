@@ -279,21 +279,23 @@ async fn another_node_is_asked_when_one_is_away() {
 }
 
 #[tokio::test]
-async fn a_server_that_comes_later_is_waited_for() {
+async fn a_server_that_is_not_ready_at_start_is_waited_for() {
     let Some(url) = common::server() else { return };
-    let port = riwaq_test_kit::ReservedPort::new().expect("a port");
-    let address = port.address();
-    drop(port);
+    let starting = Act::Answer(503, "starting".into());
+    let proxy = Proxy::start(&url, None, times("/", 3, starting)).await;
     let prefix = prefix();
-    let setup = config(&format!("http://{address}"), &prefix);
-    let connecting = connect(setup);
-    // Comes up once somebody has asked in vain: the clock of the adapter says when that was.
-    let coming = async {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        Proxy::start_at(address, &url, None, |_| Act::Pass).await
+    let setup = Config {
+        attempts: 1,
+        ..config(&proxy.url(), &prefix)
     };
-    let (index, _proxy) = tokio::join!(connecting, coming);
-    index.expect("connects").ping().await.expect("is well");
+    let impatient = Config {
+        connect_timeout_seconds: 0,
+        ..setup.clone()
+    };
+    let error = connect(impatient).await.expect_err("gives up");
+    assert!(error.is_retryable(), "{error}");
+    let index = connect(setup).await.expect("connects");
+    index.ping().await.expect("is well");
     remove(&url, &prefix).await;
 }
 

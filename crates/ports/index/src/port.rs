@@ -25,6 +25,12 @@ pub trait Rebuilding: Send + Sync + std::fmt::Debug {
     /// [`IndexError::Unavailable`], also when another rebuild was begun meanwhile: then nothing
     /// changed.
     async fn finish(&self) -> Result<(), IndexError>;
+
+    /// Gives it up: what was filled is removed, and writes do not go there any more.
+    ///
+    /// # Errors
+    /// [`IndexError::Unavailable`]; the next one that begins gives it up as well.
+    async fn give_up(&self) -> Result<(), IndexError>;
 }
 
 /// A rebuild that clears the index itself: for adapters within one process.
@@ -49,6 +55,10 @@ impl Rebuilding for InPlace {
     }
 
     async fn finish(&self) -> Result<(), IndexError> {
+        Ok(())
+    }
+
+    async fn give_up(&self) -> Result<(), IndexError> {
         Ok(())
     }
 }
