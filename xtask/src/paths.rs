@@ -19,9 +19,15 @@ pub(crate) fn cache() -> PathBuf {
         .unwrap_or_else(|| root().join("target/cache"))
 }
 
-/// Cargo's target folder.
+/// Cargo's target folder: this program lies in one of its profiles, whoever chose the folder (`CARGO_TARGET_DIR` or
+/// a configuration file of cargo's).
 pub(crate) fn target() -> PathBuf {
-    variable("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
+    let here = std::env::current_exe().ok();
+    let folder = here
+        .as_deref()
+        .and_then(Path::parent)
+        .and_then(Path::parent);
+    folder.map_or_else(|| root().join("target"), Path::to_path_buf)
 }
 
 /// A variable of the environment that is set and not empty.
