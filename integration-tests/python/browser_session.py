@@ -25,9 +25,10 @@ for elsewhere in ("https://elsewhere.example/", "//elsewhere.example", "/\\elsew
 
 page = browser.get(url("/api/auth/session/login"), params={"return_to": "/?lang=ar"}, timeout=10)
 assert page.status_code == 200, page.text
-answer = sign_in(browser, page, login, password)
-while answer.is_redirect:
-    answer = browser.get(urllib.parse.urljoin(answer.url, answer.headers["location"]), allow_redirects=False, timeout=10)
+home = url("/?lang=ar")
+answer = sign_in(browser, page, login, password, home)
+assert urllib.parse.urljoin(answer.url, answer.headers["location"]) == home, answer.url
+answer = browser.get(home, timeout=10)
 assert answer.url == url("/?lang=ar"), answer.url
 
 cookies = {cookie.name: cookie for cookie in browser.cookies}

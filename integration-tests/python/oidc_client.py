@@ -40,11 +40,7 @@ address, state = client.create_authorization_url(
 browser = Browser()
 page = browser.get(address, timeout=10)
 assert page.status_code == 200, page.text
-answer = sign_in(browser, page, login, password)
-while answer.is_redirect and not answer.headers["location"].startswith(REDIRECT):
-    answer = browser.get(
-        urllib.parse.urljoin(answer.url, answer.headers["location"]), allow_redirects=False, timeout=10
-    )
+answer = sign_in(browser, page, login, password, REDIRECT)
 back = answer.headers["location"]
 query = urllib.parse.parse_qs(urllib.parse.urlparse(back).query)
 assert query["state"] == [state], back

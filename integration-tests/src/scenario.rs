@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use riwaq_test_kit::Backend;
 
 use crate::World;
@@ -62,7 +62,7 @@ pub(crate) fn variable(name: &str) -> Option<String> {
 /// Runs one in a world and reports it. `RIWAQ_TEST_SCENARIO` names those to run by a part of their names.
 ///
 /// # Errors
-/// When it fails; the error holds the ends of the logs.
+/// When it fails; the ends of the logs are printed.
 pub async fn run(scenario: Scenario, world: &mut World) -> Result<()> {
     let name = format!("{}/{}", scenario.name, world.mode().name());
     if variable("RIWAQ_TEST_SCENARIO").is_some_and(|wanted| !scenario.name.contains(&wanted)) {
@@ -75,10 +75,11 @@ pub async fn run(scenario: Scenario, world: &mut World) -> Result<()> {
         Err(error) if error.is::<NotRun>() => println!("scenario: {name} NOT RUN"),
         Err(error) => {
             println!(
-                "scenario: {name} FAILED ({} ms)",
-                began.elapsed().as_millis()
+                "scenario: {name} FAILED ({} ms): {error:#}\n{}",
+                began.elapsed().as_millis(),
+                world.log_ends()
             );
-            return Err(error).with_context(|| format!("{name}\n{}", world.log_ends()));
+            return Err(error);
         }
     }
     Ok(())

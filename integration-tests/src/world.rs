@@ -1,12 +1,12 @@
 //! A running program, in whichever shape.
 
+use std::collections::BTreeMap;
 use std::process::{Command, Output};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
-use riwaq_test_kit::{
-    Backend, Client, Installation, Program, ProgramBuilder, cassandra, sign_in_at,
-};
+use riwaq_test_kit::{Backend, Browser, Client, Installation, Program, ProgramBuilder, cassandra};
+use tokio::sync::Mutex as AsyncMutex;
 use uuid::Uuid;
 
 use crate::distributed::{self, Backends, Remover};
@@ -55,6 +55,15 @@ struct Distributed {
     installation: Arc<Installation>,
     backends: Backends,
     remover: Remover,
+    /// Everybody's own, by login name: who is signed in at the issuer is not asked again, as in real life.
+    browsers: Mutex<BTreeMap<String, Arc<AsyncMutex<Browser>>>>,
+}
+
+impl Distributed {
+    fn browser_of(&self, login: &str) -> Arc<AsyncMutex<Browser>> {
+        let mut browsers = self.browsers.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(browsers.entry(login.to_owned()).or_default())
+    }
 }
 
 impl World {
@@ -133,6 +142,7 @@ impl World {
             installation,
             backends,
             remover,
+            browsers: Mutex::default(),
         };
         Ok(Self {
             mode: Mode::Distributed,
@@ -200,10 +210,14 @@ impl World {
     /// # Errors
     /// When that is refused.
     pub async fn sign_in(&self, login: &str, password: &str) -> Result<Client> {
-        if self.mode != Mode::Distributed {
+        let Host::Installation(host) = &self.host else {
             return self.client().sign_in(login, password).await;
-        }
-        let tokens = sign_in_at(&self.issuer().await?, login, password).await?;
+        };
+        let browser = host.browser_of(login);
+        let mut browser = browser.lock().await;
+        let tokens = browser
+            .sign_in(&self.issuer().await?, login, password)
+            .await?;
         let token = tokens["access_token"].as_str().context("no access token")?;
         Ok(self.client().with_token(token))
     }

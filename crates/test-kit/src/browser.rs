@@ -11,14 +11,21 @@ use reqwest::{Method, StatusCode, Url};
 use serde_json::Value;
 
 use crate::client::Answer;
+use crate::one_time::Device;
 
-/// Pages that one sign-in may lead over.
+/// Redirects that one step may lead over.
 const STEPS: usize = 12;
+/// Forms that one sign-in may ask for.
+const FORMS: usize = 4;
+/// The field of a one-time code, where a device is known, and where it is made known (Keycloak's names).
+const CODE: &str = "otp";
+const NEW_CODE: &str = "totp";
 const VERIFIER: &str = "a-verifier-of-at-least-forty-three-characters-0123456789";
 /// Where a program on somebody's machine would listen; nothing does, the address is only read.
 const CALLBACK: &str = "http://127.0.0.1:43219/callback";
 
-/// A browser: it keeps cookies, follows redirects and fills in forms.
+/// A browser and its person: it keeps cookies, follows redirects and fills in forms; the person has a device that shows
+/// one-time codes once the issuer asked for one.
 ///
 /// Cookies are kept for one server only, and sent although they are `Secure`, because the test servers speak
 /// plain HTTP on loopback, which browsers take for secure.
@@ -26,6 +33,7 @@ const CALLBACK: &str = "http://127.0.0.1:43219/callback";
 pub struct Browser {
     http: reqwest::Client,
     cookies: BTreeMap<String, String>,
+    device: Option<Device>,
 }
 
 /// A page, and where it came from.
@@ -67,6 +75,7 @@ impl Browser {
         Self {
             http,
             cookies: BTreeMap::new(),
+            device: None,
         }
     }
 
@@ -146,71 +155,115 @@ impl Browser {
 }
 
 impl Page {
-    /// The form that asks for a password, or else the first.
+    /// The form that asks for a password or a one-time code.
     #[must_use]
     pub fn form(&self) -> Option<Form> {
-        let forms = forms(&self.answer.text());
-        let asking = forms.iter().find(|form| form.asks_password).cloned();
-        asking.or_else(|| forms.into_iter().next())
+        let asks = |form: &Form| form.asks_password || form.has(CODE) || form.has(NEW_CODE);
+        forms(&self.answer.text()).into_iter().find(asks)
     }
 }
 
 impl Form {
+    fn has(&self, name: &str) -> bool {
+        self.fields.contains_key(name)
+    }
+
     fn fill(&mut self, names: &[&str], value: &str) -> Result<()> {
-        let name = names.iter().find(|name| self.fields.contains_key(**name));
+        let name = names.iter().find(|name| self.has(name));
         let name = name.with_context(|| format!("none of {names:?} in {:?}", self.fields))?;
         self.fields.insert((*name).to_owned(), value.to_owned());
         Ok(())
     }
 }
 
-/// Signs in at an issuer as the public client `riwaq-cli`; gives the tokens.
+impl Browser {
+    /// Signs in at an issuer as the public client `riwaq-cli`; gives the tokens. Who is signed in there already is not
+    /// asked again.
+    ///
+    /// # Errors
+    /// When any step is refused; the error says which, and shows the page.
+    pub async fn sign_in(&mut self, issuer: &str, login: &str, password: &str) -> Result<Value> {
+        let discovery = format!(
+            "{}/.well-known/openid-configuration",
+            issuer.trim_end_matches('/')
+        );
+        let page = self.open(Url::parse(&discovery)?, "").await?;
+        let metadata = page.answer.expect(200).context("discovery")?;
+        let endpoint = |name: &str| -> Result<Url> {
+            let text = metadata[name]
+                .as_str()
+                .with_context(|| format!("no {name}"))?;
+            Ok(Url::parse(text)?)
+        };
+        let url = authorization(endpoint("authorization_endpoint")?);
+        let page = self.open(url, CALLBACK).await?;
+        let page = self.fill_in(page, login, password).await?;
+        let mut query = page.url.query_pairs();
+        let code = query.find_map(|(name, value)| (name == "code").then(|| value.into_owned()));
+        let code = code.with_context(|| format!("no code came back: {}", page.url))?;
+        let form = exchange(endpoint("token_endpoint")?, &code);
+        let tokens = self.submit(&page, &form, "").await?;
+        tokens.answer.expect(200).context("the token endpoint")
+    }
+
+    /// Fills in whatever is asked for, until the way leads back.
+    async fn fill_in(&mut self, mut page: Page, login: &str, password: &str) -> Result<Page> {
+        for _ in 0..FORMS {
+            if page.url.as_str().starts_with(CALLBACK) {
+                return Ok(page);
+            }
+            let Some(mut form) = page.form() else { break };
+            if form.asks_password {
+                form.fill(&["login", "username", "email", "identifier"], login)?;
+                form.fill(&["password"], password)?;
+            } else if form.has(NEW_CODE) {
+                let secret = form.fields.get("totpSecret").context("no secret")?;
+                self.device = Some(Device::new(secret));
+                form.fill(&[NEW_CODE], &self.code().await?)?;
+            } else {
+                form.fill(&[CODE], &self.code().await?)?;
+            }
+            page = self.submit(&page, &form, CALLBACK).await?;
+        }
+        bail!(
+            "signing in as {login} did not lead back, but to {}: {} {}",
+            page.url,
+            page.answer.status,
+            page.answer.text()
+        )
+    }
+
+    /// The device's next code.
+    async fn code(&mut self) -> Result<String> {
+        let device = self.device.as_mut().context("no device for codes")?;
+        Ok(device.next().await)
+    }
+}
+
+/// Signs in once, with a browser of its own; gives the tokens.
 ///
 /// # Errors
-/// When any step is refused; the error says which, and shows the page.
+/// As [`Browser::sign_in`].
 pub async fn sign_in_at(issuer: &str, login: &str, password: &str) -> Result<Value> {
-    let mut browser = Browser::new();
-    let discovery = format!(
-        "{}/.well-known/openid-configuration",
-        issuer.trim_end_matches('/')
-    );
-    let metadata = browser
-        .open(Url::parse(&discovery)?, "")
-        .await?
-        .answer
-        .expect(200)
-        .context("discovery")?;
-    let endpoint = |name: &str| -> Result<Url> {
-        let text = metadata[name]
-            .as_str()
-            .with_context(|| format!("no {name}"))?;
-        Ok(Url::parse(text)?)
-    };
-    let page = browser
-        .open(authorization(endpoint("authorization_endpoint")?), CALLBACK)
-        .await?;
-    let page = fill_in(&mut browser, page, login, password).await?;
-    let code = page
-        .url
-        .query_pairs()
-        .find_map(|(name, value)| (name == "code").then(|| value.into_owned()));
-    let code = code.with_context(|| format!("no code came back: {}", page.url))?;
+    Browser::new().sign_in(issuer, login, password).await
+}
+
+/// What the token endpoint is sent.
+fn exchange(endpoint: Url, code: &str) -> Form {
     let fields = [
         ("grant_type", "authorization_code"),
-        ("code", &code),
+        ("code", code),
         ("redirect_uri", CALLBACK),
         ("client_id", "riwaq-cli"),
         ("code_verifier", VERIFIER),
     ];
-    let form = Form {
-        action: endpoint("token_endpoint")?.into(),
+    Form {
+        action: endpoint.into(),
         fields: fields
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
         asks_password: false,
-    };
-    let tokens = browser.submit(&page, &form, "").await?;
-    tokens.answer.expect(200).context("the token endpoint")
+    }
 }
 
 fn authorization(mut url: Url) -> Url {
@@ -225,33 +278,6 @@ fn authorization(mut url: Url) -> Url {
         .append_pair("code_challenge", &URL_SAFE_NO_PAD.encode(digest))
         .append_pair("code_challenge_method", "S256");
     url
-}
-
-/// Fills in the form that asks for name and password.
-async fn fill_in(browser: &mut Browser, page: Page, login: &str, password: &str) -> Result<Page> {
-    let shown = || {
-        format!(
-            "{} {}: {}",
-            page.answer.status,
-            page.url,
-            page.answer.text()
-        )
-    };
-    let mut form = page
-        .form()
-        .with_context(|| format!("no form at the issuer: {}", shown()))?;
-    form.fill(&["login", "username", "email", "identifier"], login)
-        .with_context(shown)?;
-    form.fill(&["password"], password).with_context(shown)?;
-    let back = browser.submit(&page, &form, CALLBACK).await?;
-    if !back.url.as_str().starts_with(CALLBACK) {
-        bail!(
-            "signing in as {login} did not lead back: {} {}",
-            back.answer.status,
-            back.answer.text()
-        );
-    }
-    Ok(back)
 }
 
 /// Every form of a page. Enough HTML for pages that we and our issuers write, not for the web's.

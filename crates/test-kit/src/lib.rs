@@ -6,25 +6,32 @@
 
 mod backends;
 mod browser;
+mod cassandra_nodes;
 mod chaos;
 mod client;
 mod history;
 mod installation;
+mod one_time;
+mod minio_node;
 mod ports;
 mod process;
 mod program;
+mod rabbitmq_node;
 mod tries;
 
 pub use backends::{
-    Backend, authority, cassandra, cassandra_cluster, keycloak, keycloak_tls, opensearch, python,
-    rabbitmq, rabbitmq_tls, s3, s3_second,
+    Backend, authority, cassandra, cassandra_cluster, cassandra_home, keycloak, keycloak_tls,
+    opensearch, python, rabbitmq, rabbitmq_home, rabbitmq_tls, s3, s3_second,
 };
 pub use browser::{Browser, Form, Page, sign_in_at};
+pub use cassandra_nodes::CassandraNodes;
 pub use chaos::{ChaosProxy, Fault};
 pub use client::{Answer, Client, multipart};
 pub use history::{History, Operation, Outcome, Pending, Verdict};
 pub use installation::{Figures, Installation, InstallationBuilder, Replica};
+pub use minio_node::MinioNode;
 pub use ports::{ReservedPort, free_port};
 pub use process::Process;
 pub use program::{Program, ProgramBuilder};
+pub use rabbitmq_node::RabbitmqNode;
 pub use tries::{Patience, Tried, retry_after};

@@ -81,6 +81,7 @@ impl Backends {
             lines,
         };
         backends.make_virtual_host().await?;
+        backends.keycloak.make_realm().await?;
         Ok(backends)
     }
 
@@ -146,10 +147,7 @@ bucket = "{tag}"
 access_key = "{access_key}"
 
 [index]
-engine = "opensearch"
-[index.opensearch]
-addresses = ["http://{opensearch}"]
-prefix = "{tag}"
+engine = "tantivy"
 
 [identity]
 issuer = "{issuer}"
@@ -168,7 +166,6 @@ realm = "{tag}"
             rabbitmq_user = self.rabbitmq.username(),
             s3 = near("s3")?,
             access_key = self.s3.username(),
-            opensearch = near("opensearch")?,
             keycloak = near("keycloak")?,
         )?;
         Ok(toml)

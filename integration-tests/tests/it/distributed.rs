@@ -1,7 +1,5 @@
 //! The one world of many processes: every scenario in it, then everything that can break.
 
-use std::time::Duration;
-
 use anyhow::{Result, bail};
 use riwaq_integration_tests::{NotRun, Scenario, World, run};
 
@@ -55,26 +53,13 @@ async fn every_scenario_and_every_fault_with_two_processes_a_role_on_real_backen
     };
     let mut failed = Vec::new();
     for scenario in SCENARIOS.iter().chain(FAULTS) {
-        if let Err(error) = run(*scenario, &mut world).await {
-            println!("{error:?}");
+        if run(*scenario, &mut world).await.is_err() {
             failed.push(scenario.name);
         }
-        print_figures(&world, "after", scenario.name)?;
     }
     world.end().await?;
     if !failed.is_empty() {
         bail!("failed: {}", failed.join(", "));
     }
-    Ok(())
-}
-
-fn print_figures(world: &World, when: &str, what: &str) -> Result<()> {
-    let installation = world.processes()?;
-    let cpu: Duration = installation
-        .figures()
-        .iter()
-        .map(|figures| figures.cpu)
-        .sum();
-    println!("processor time {when} {what}: {} ms", cpu.as_millis());
     Ok(())
 }

@@ -119,7 +119,7 @@ async fn everything_ends(world: &World, school: &School) -> Result<Asked> {
         }
     }
     // Whether it lives has nothing to do with its backends.
-    world.client().get("/healthz").await?.expect(200)?;
+    world.client().get("/livez").await?.expect(200)?;
     Ok(asked)
 }
 

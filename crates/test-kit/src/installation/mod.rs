@@ -3,7 +3,6 @@
 mod replica;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -100,7 +99,9 @@ impl InstallationBuilder {
             }
         }
         let shared = self.shared(&replicas);
-        std::fs::write(folder.path().join("riwaq.toml"), &self.settings)?;
+        let data = folder.path().join("data");
+        let file = format!("data_dir = {:?}\n{}", data, self.settings);
+        std::fs::write(folder.path().join("riwaq.toml"), file)?;
         let gateways = addresses(&replicas, PUBLIC);
         let mut installation = Installation {
             front: ChaosProxy::start_at(self.front, gateways, 0)?,
@@ -264,8 +265,6 @@ impl Installation {
         command
             .arg("--config")
             .arg(self.folder.path().join("riwaq.toml"))
-            .arg("--data-dir")
-            .arg(self.data())
             .envs(self.shared.iter().map(|(name, value)| (name, value)));
         Ok(command)
     }
@@ -307,19 +306,13 @@ impl Installation {
         Ok(output)
     }
 
-    /// A folder of its own. Nothing that must be kept lies in it.
-    #[must_use]
-    pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
-    /// The ends of all logs.
+    /// The last warnings and errors of all logs.
     #[must_use]
     pub fn log_ends(&self) -> String {
         let ends = self
             .replicas
             .iter()
-            .map(|replica| format!("--- {replica}\n{}", replica.log_end()));
+            .map(|replica| format!("--- {replica}\n{}", replica.complaints()));
         ends.collect::<Vec<_>>().join("\n")
     }
 

@@ -12,6 +12,9 @@ use anyhow::{Context, Result, ensure};
 use crate::ports::ReservedPort;
 use crate::process::{Process, log_end};
 
+/// How many lines are shown of each process when something failed.
+const COMPLAINTS: usize = 8;
+
 /// One process of a role: at the same port and with the same log, however often it is started.
 #[derive(Debug, Clone)]
 pub struct Replica(Arc<Inner>);
@@ -22,6 +25,8 @@ struct Inner {
     number: usize,
     port: ReservedPort,
     log: PathBuf,
+    /// As on a machine of its own: nobody else sees it, and nothing that must be kept lies in it.
+    data: PathBuf,
     state: Mutex<State>,
 }
 
@@ -53,6 +58,7 @@ impl Replica {
             number,
             port: ReservedPort::new()?,
             log: folder.join(format!("{role}-{number}.log")),
+            data: folder.join(format!("{role}-{number}")),
             state: Mutex::default(),
         })))
     }
@@ -87,11 +93,23 @@ impl Replica {
         log_end(&self.0.log)
     }
 
+    /// The last warnings and errors of its log.
+    pub(super) fn complaints(&self) -> String {
+        let text = std::fs::read_to_string(&self.0.log).unwrap_or_default();
+        let quiet = ["\"level\":\"info\"", "\"level\":\"debug\""];
+        let loud = |line: &&str| !quiet.iter().any(|level| line.contains(level));
+        let lines: Vec<_> = text.lines().filter(loud).collect();
+        lines[lines.len().saturating_sub(COMPLAINTS)..].join("\n")
+    }
+
     /// Starts it; `command` is the program with its role and configuration.
     pub(super) fn start(&self, mut command: Command) -> Result<()> {
         let mut state = self.state();
         ensure!(state.process.is_none(), "{self} runs already");
-        command.args(["--port", &self.0.port.port().to_string()]);
+        command
+            .args(["--port", &self.0.port.port().to_string()])
+            .arg("--data-dir")
+            .arg(&self.0.data);
         state.process = Some(Process::start(command, &self.0.log)?);
         Ok(())
     }
