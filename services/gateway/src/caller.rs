@@ -15,6 +15,7 @@ use crate::pages::metrics::is_scraper;
 use crate::routes::{Identify, METRICS, Route};
 use crate::session::cookie::Cookie;
 use crate::session::keys::SessionId;
+use crate::session::sign_in::{SECOND, SECONDS};
 use crate::session::store::Session;
 
 /// The header that says that a change was meant.
@@ -100,21 +101,30 @@ impl Gateway {
     /// The session with a token that is accepted. One that was revoked, because somebody's roles changed, is
     /// exchanged for a new one; if it was because of a sign-out, there is none to be had.
     async fn open(&self, id: SessionId) -> Result<Option<(Session, Actor)>, Problem> {
-        let Some(session) = self.sessions.open(id).await? else {
+        let Some(mut session) = self.sessions.open(id).await? else {
             return Ok(None);
         };
-        match self.identity.actor(&session.access_token).await {
-            // An issuer that gives somebody else's token is not believed.
-            Ok(actor) if actor.id() != session.user => return Ok(None),
-            Ok(actor) => return Ok(Some((session, actor))),
-            Err(Refused::Unavailable) => return Err(Refused::Unavailable.into()),
-            Err(_) => {}
-        }
-        let Some(session) = self.sessions.replace(id, &session.access_token).await? else {
-            return Ok(None);
+        let mut exchanged = 0;
+        let refused = loop {
+            match self.identity.actor(&session.access_token).await {
+                // An issuer that gives somebody else's token is not believed.
+                Ok(actor) if actor.id() != session.user => return Ok(None),
+                Ok(actor) => return Ok(Some((session, actor))),
+                Err(Refused::Unavailable) => break Refused::Unavailable,
+                Err(refused) if exchanged > SECONDS => break refused,
+                // Where the issuer says times in whole seconds, a new token may count as older than a revocation
+                // in the same second.
+                Err(Refused::Revoked) if exchanged > 0 => self.clock.sleep(SECOND).await,
+                Err(refused) if exchanged > 0 => break refused,
+                Err(_) => {}
+            }
+            exchanged += 1;
+            match self.sessions.replace(id, &session.access_token).await? {
+                Some(another) => session = another,
+                None => return Ok(None),
+            }
         };
-        let actor = self.identity.actor(&session.access_token).await?;
-        Ok((actor.id() == session.user).then_some((session, actor)))
+        Err(refused.into())
     }
 
     /// Whether it is the portal that uses the cookie, and not a page of another site.

@@ -20,6 +20,7 @@ use crate::edge::body::{Verdict, too_large, watch_answer, watch_request};
 use crate::edge::cors::Cors;
 use crate::edge::limits::{RateLimits, Source};
 use crate::edge::{compress, headers, login, path};
+use crate::pages::trouble::TroublePage;
 use crate::routes::{self, BodySize, Counted, OWN_ROLE, Route};
 use crate::session::cookie::Cookies;
 use crate::session::store::Sessions;
@@ -41,6 +42,7 @@ pub(crate) struct Parts {
     pub(crate) limits: RateLimits,
     pub(crate) cors: Cors,
     pub(crate) metrics_token: Option<Secret>,
+    pub(crate) trouble: TroublePage,
 }
 
 impl std::ops::Deref for Gateway {

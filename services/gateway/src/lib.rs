@@ -41,6 +41,7 @@ use edge::address::Addresses;
 use edge::cors::Cors;
 use edge::limits::RateLimits;
 use gateway::{Gateway, Parts};
+use pages::trouble::TroublePage;
 use session::cookie::Cookies;
 use session::issuer::Issuer;
 use session::keys::SessionKeys;
@@ -174,6 +175,7 @@ fn parts(config: Config, deps: Deps) -> Result<Parts, GatewayError> {
         config,
         clock,
         sessions,
+        trouble: TroublePage::new()?,
     })
 }
 

@@ -6,6 +6,8 @@ use http::{HeaderMap, HeaderValue, header};
 use minijinja::{Environment, Value, context};
 use serde::Deserialize;
 
+use super::language;
+
 const TEMPLATE: &str = include_str!("assets/home.html");
 const STYLE: &str = include_str!("assets/home.css");
 const ICON: &str = include_str!("assets/icon.svg");
@@ -131,14 +133,7 @@ pub(crate) async fn page(
     Query(choice): Query<Choice>,
     headers: HeaderMap,
 ) -> Response {
-    let accepted = headers
-        .get(header::ACCEPT_LANGUAGE)
-        .and_then(|value| value.to_str().ok());
-    let code = choice
-        .lang
-        .as_deref()
-        .and_then(known)
-        .unwrap_or_else(|| preferred(accepted.unwrap_or_default()));
+    let code = language::choose(choice.lang.as_deref(), &headers);
     let page = home
         .0
         .iter()
@@ -186,43 +181,9 @@ fn asset(kind: &'static str, text: &'static str) -> Response {
         .into_response()
 }
 
-fn known(code: &str) -> Option<&'static str> {
-    LANGUAGES
-        .iter()
-        .map(|language| language.code)
-        .find(|known| *known == code)
-}
-
-/// The best of ours by `Accept-Language` (RFC 9110, section 12.5.4); French where that says nothing of use.
-fn preferred(accepted: &str) -> &'static str {
-    let mut best = ("fr", 0.0_f32);
-    for range in accepted.split(',') {
-        let mut parts = range.split(';');
-        let tag = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
-        let quality = parts
-            .find_map(|part| part.trim().strip_prefix("q=")?.parse().ok())
-            .unwrap_or(1.0);
-        if let Some(code) = known(tag.split('-').next().unwrap_or_default())
-            && quality > best.1
-        {
-            best = (code, quality);
-        }
-    }
-    best.0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_language_follows_the_browser() {
-        assert_eq!(preferred("ar-MA,fr;q=0.8"), "ar");
-        assert_eq!(preferred("de, en;q=0.5, fr;q=0.4"), "en");
-        assert_eq!(preferred("de"), "fr");
-        assert_eq!(preferred(""), "fr");
-        assert_eq!(preferred("en;q=NaN, ar;q=0.1"), "ar");
-    }
 
     #[test]
     fn the_page_runs_no_script_and_turns_with_its_language() {

@@ -2,5 +2,7 @@
 
 pub(crate) mod docs;
 pub(crate) mod home;
+pub(crate) mod language;
 pub(crate) mod metrics;
 pub(crate) mod openapi;
+pub(crate) mod trouble;

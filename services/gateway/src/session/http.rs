@@ -5,7 +5,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
-use http::{HeaderValue, Request, StatusCode, header};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 use riwaq_identity::Actor;
 use riwaq_kit::{ApiJson, Problem};
 use serde::Serialize;
@@ -85,18 +85,7 @@ pub(crate) async fn read(
 
 /// The profile, from the service that keeps it.
 async fn profile(gateway: &Gateway, actor: &Actor) -> Result<Box<RawValue>, Problem> {
-    let mut request = Request::get("/api/auth/me")
-        .body(Body::empty())
-        .map_err(Problem::internal)?;
-    let token = HeaderValue::try_from(format!("Bearer {}", actor.raw_token()))
-        .map_err(Problem::internal)?;
-    request.headers_mut().insert(header::AUTHORIZATION, token);
-    riwaq_kit::context::inject(request.headers_mut());
-    let answer = gateway
-        .upstream("auth")?
-        .call(request)
-        .await
-        .map_err(Problem::unavailable)?;
+    let answer = ask_auth(gateway, actor, Method::GET, "/api/auth/me").await?;
     let status = answer.status();
     if status != StatusCode::OK {
         return Err(Problem::unavailable(format!(
@@ -119,16 +108,52 @@ async fn profile(gateway: &Gateway, actor: &Actor) -> Result<Box<RawValue>, Prob
 pub(crate) async fn end(
     State(gateway): State<Gateway>,
     session: Option<Extension<OpenSession>>,
+    actor: Option<Actor>,
 ) -> Result<Response, Problem> {
     let Some(Extension(session)) = session else {
         return Err(Problem::unauthenticated(
             "there is no session in this browser",
         ));
     };
+    if let Some(actor) = actor {
+        refuse_tokens(&gateway, &actor).await;
+    }
     gateway.sessions.end(session.id).await?;
     let mut response = StatusCode::NO_CONTENT.into_response();
     if let Some(cookie) = gateway.cookies.clear(Cookie::Session) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     Ok(response)
+}
+
+/// Has the tokens of a session refused everywhere, whoever made them. Without it they would be good for minutes where the
+/// issuer is not ours; a failure is for the log only, since the session here ends all the same.
+async fn refuse_tokens(gateway: &Gateway, actor: &Actor) {
+    let asked = ask_auth(gateway, actor, Method::POST, "/api/auth/logout").await;
+    let refused = match asked {
+        Ok(answer) if answer.status().is_success() => return,
+        Ok(answer) => answer.status().to_string(),
+        Err(problem) => problem.to_string(),
+    };
+    tracing::warn!(cause = refused, "the tokens of a session were not revoked");
+}
+
+/// Asks the auth role on somebody's behalf.
+async fn ask_auth(
+    gateway: &Gateway,
+    actor: &Actor,
+    method: Method,
+    path: &str,
+) -> Result<http::Response<Body>, Problem> {
+    let request = Request::builder().method(method).uri(path);
+    let mut request = request.body(Body::empty()).map_err(Problem::internal)?;
+    let token = HeaderValue::try_from(format!("Bearer {}", actor.raw_token()))
+        .map_err(Problem::internal)?;
+    request.headers_mut().insert(header::AUTHORIZATION, token);
+    riwaq_kit::context::inject(request.headers_mut());
+    gateway
+        .upstream("auth")?
+        .call(request)
+        .await
+        .map_err(Problem::unavailable)
 }

@@ -14,12 +14,12 @@ use openidconnect::core::{
 };
 use openidconnect::{
     AdditionalProviderMetadata, AuthorizationCode, ClientId, ClientSecret, CsrfToken,
-    EndpointMaybeSet, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, IssuerUrl, Nonce,
-    OAuth2TokenResponse, PkceCodeChallenge, PkceCodeVerifier, ProviderMetadata, RedirectUrl,
-    RefreshToken, RequestTokenError, Scope, TokenResponse,
+    DiscoveryError, EndpointMaybeSet, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse,
+    IssuerUrl, Nonce, OAuth2TokenResponse, PkceCodeChallenge, PkceCodeVerifier, ProviderMetadata,
+    RedirectUrl, RefreshToken, RequestTokenError, Scope, TokenResponse,
 };
 use riwaq_clock::SharedClock;
-use riwaq_kit::{HttpService, Problem};
+use riwaq_kit::{Code, HttpService, Problem};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use url::Url;
@@ -31,7 +31,7 @@ const BELIEVED: Duration = Duration::from_secs(300);
 /// How long it is left alone after it did not answer.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long one of its answers may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How large one of its answers may be.
 const MAX_ANSWER: usize = 1 << 20;
 
@@ -72,8 +72,14 @@ type Client = CoreClient<
 
 /// The issuer did not answer, or not as it should.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("the issuer: {0}")]
-pub(crate) struct IssuerError(String);
+pub(crate) enum IssuerError {
+    /// It does not answer, or says that it cannot now.
+    #[error("the issuer is away: {0}")]
+    Away(String),
+    /// It answered, and that does not do.
+    #[error("the issuer: {0}")]
+    Said(String),
+}
 
 /// Why tokens were not renewed.
 #[derive(Debug, thiserror::Error)]
@@ -174,10 +180,7 @@ impl Issuer {
             .map_err(said)?;
         let request = request.set_pkce_verifier(PkceCodeVerifier::new(begun.verifier));
         let http = self.0.http_client();
-        let answer = request
-            .request_async(&http)
-            .await
-            .map_err(|error| IssuerError(flat(&error)))?;
+        let answer = request.request_async(&http).await.map_err(from_request)?;
         let id_token = answer.id_token().ok_or_else(|| said("no ID token"))?;
         self.check(&client, id_token, &begun.nonce).await?;
         Ok(tokens(&answer))
@@ -215,11 +218,9 @@ impl Issuer {
     pub(crate) async fn refresh(&self, refresh_token: &str) -> Result<Tokens, RefreshError> {
         let client = self.0.client().await.map_err(RefreshError::Unavailable)?;
         let token = RefreshToken::new(refresh_token.to_owned());
-        let unavailable =
-            |error: &dyn std::error::Error| RefreshError::Unavailable(IssuerError(flat(error)));
         let request = client
             .exchange_refresh_token(&token)
-            .map_err(|error| unavailable(&error))?;
+            .map_err(|error| RefreshError::Unavailable(said(error)))?;
         match request.request_async(&self.0.http_client()).await {
             Ok(answer) => Ok(tokens(&answer)),
             Err(RequestTokenError::ServerResponse(answer))
@@ -227,7 +228,7 @@ impl Issuer {
             {
                 Err(RefreshError::Refused)
             }
-            Err(error) => Err(unavailable(&error)),
+            Err(error) => Err(RefreshError::Unavailable(from_request(error))),
         }
     }
 
@@ -240,23 +241,21 @@ impl Issuer {
                 return tracing::warn!(cause = %error, "a session was not ended at the issuer");
             }
         };
-        let revocation = endings
-            .revocation_endpoint
-            .zip(refresh_token)
-            .map(|(url, token)| {
-                (
-                    url,
-                    vec![
-                        ("token", token),
-                        ("token_type_hint", "refresh_token".to_owned()),
-                    ],
-                )
-            });
         let end = endings
             .end_session_endpoint
             .zip(id_token)
-            .map(|(url, hint)| (url, vec![("id_token_hint", hint)]));
-        for (url, form) in revocation.into_iter().chain(end) {
+            .map(|(url, hint)| {
+                let mut form = vec![("id_token_hint", hint)];
+                // Not of the specification, but what Keycloak asks of whoever is no browser; others pass it over.
+                form.extend(refresh_token.clone().map(|token| ("refresh_token", token)));
+                (url, form)
+            });
+        let revocation = endings.revocation_endpoint.zip(refresh_token);
+        let revocation = revocation.map(|(url, token)| {
+            let hint = "refresh_token".to_owned();
+            (url, vec![("token", token), ("token_type_hint", hint)])
+        });
+        for (url, form) in end.into_iter().chain(revocation) {
             if let Err(error) = self.0.post(&url, form).await {
                 tracing::warn!(cause = %error, endpoint = %url, "a session was not ended at the issuer");
             }
@@ -303,7 +302,7 @@ impl Inner {
                 Ok(known)
             }
             Err(error) => {
-                let error = IssuerError(flat(&error));
+                let error = from_discovery(&error);
                 *failure = Some((self.clock.monotonic(), error.clone()));
                 Err(error)
             }
@@ -347,7 +346,10 @@ impl Inner {
         )
         .await?;
         if answer.status().is_client_error() || answer.status().is_server_error() {
-            return Err(IssuerError(format!("it answered {}", answer.status())));
+            return Err(IssuerError::Said(format!(
+                "it answered {}",
+                answer.status()
+            )));
         }
         Ok(())
     }
@@ -356,13 +358,16 @@ impl Inner {
 async fn ask(http: HttpService, mut request: Request<Body>) -> Result<HttpResponse, IssuerError> {
     riwaq_kit::context::inject(request.headers_mut());
     let answer = async {
-        let answer = http.call(request).await.map_err(said)?;
+        let answer = http.call(request).await.map_err(away)?;
         let (head, body) = answer.into_parts();
-        let body = to_bytes(body, MAX_ANSWER).await.map_err(said)?;
+        let body = to_bytes(body, MAX_ANSWER).await.map_err(away)?;
+        if head.status.is_server_error() {
+            return Err(away(format!("it answered {}", head.status)));
+        }
         Ok(http::Response::from_parts(head, body.to_vec()))
     };
     let in_time = tokio::time::timeout(PATIENCE, answer).await;
-    in_time.unwrap_or_else(|_| Err(said("it did not answer in time")))
+    in_time.unwrap_or_else(|_| Err(away("it did not answer in time")))
 }
 
 fn tokens(answer: &CoreTokenResponse) -> Tokens {
@@ -376,7 +381,28 @@ fn tokens(answer: &CoreTokenResponse) -> Tokens {
 }
 
 fn said(error: impl ToString) -> IssuerError {
-    IssuerError(error.to_string())
+    IssuerError::Said(error.to_string())
+}
+
+fn away(error: impl ToString) -> IssuerError {
+    IssuerError::Away(error.to_string())
+}
+
+fn from_request<T>(error: RequestTokenError<IssuerError, T>) -> IssuerError
+where
+    T: openidconnect::ErrorResponse + 'static,
+{
+    match error {
+        RequestTokenError::Request(error) => error,
+        error => IssuerError::Said(flat(&error)),
+    }
+}
+
+fn from_discovery(error: &DiscoveryError<IssuerError>) -> IssuerError {
+    match error {
+        DiscoveryError::Request(error) => error.clone(),
+        error => IssuerError::Said(flat(error)),
+    }
 }
 
 /// An error with everything beneath it: the outer ones of this crate say little.
@@ -390,8 +416,16 @@ fn flat(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// When to ask again whoever needs an issuer that is away.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
 impl From<IssuerError> for Problem {
     fn from(error: IssuerError) -> Self {
-        Self::unavailable(error)
+        tracing::warn!(cause = %error, "somebody cannot be signed in");
+        Self::new(
+            Code::Unavailable,
+            "signing in is not possible at the moment: the issuer does not answer as it should",
+        )
+        .with_retry_after(RETRY_AFTER)
     }
 }

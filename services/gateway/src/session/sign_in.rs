@@ -1,18 +1,25 @@
 //! Signing in with a browser: out to the issuer and back.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::{HeaderMap, HeaderValue, header};
+use riwaq_identity::{Actor, Refused};
 use riwaq_kit::{ApiQuery, Code, Problem};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::cookie::Cookie;
-use super::issuer::Begun;
+use super::issuer::{Begun, IssuerError, RefreshError, Tokens};
 use crate::gateway::Gateway;
+use crate::pages::trouble::Trouble;
 
 /// How long somebody may take at the sign-in page, in seconds.
 const PATIENCE_SECONDS: u64 = 1800;
+/// How many seconds are waited for tokens that are not older than a revocation.
+pub(crate) const SECONDS: usize = 3;
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
 /// What the cookie of a begun sign-in is sealed for.
 const PURPOSE: &[u8] = b"sign-in";
 
@@ -52,13 +59,20 @@ struct SignIn {
 )]
 pub(crate) async fn login(
     State(gateway): State<Gateway>,
+    headers: HeaderMap,
     ApiQuery(params): ApiQuery<LoginParams>,
 ) -> Result<Response, Problem> {
     let return_to = params.return_to.unwrap_or_else(|| "/".to_owned());
     let return_to = own_path(&gateway.public_url, &return_to)
         .ok_or_else(|| Problem::field("return_to", "must be a path of this site"))?;
     let sessions = &gateway.sessions;
-    let (url, begun) = sessions.issuer().begin().await?;
+    let (url, begun) = match sessions.issuer().begin().await {
+        Ok(begun) => begun,
+        Err(error) => {
+            let page = &gateway.trouble;
+            return Ok(page.answer(Trouble::Away, error.into(), &headers, &return_to));
+        }
+    };
     let until = gateway.clock.now().timestamp() + PATIENCE_SECONDS.cast_signed();
     let sign_in = serde_json::to_vec(&SignIn {
         begun,
@@ -90,11 +104,17 @@ pub(crate) async fn callback(
     headers: HeaderMap,
     ApiQuery(params): ApiQuery<CallbackParams>,
 ) -> Result<Response, Problem> {
-    let sign_in = begun(&gateway, &headers, params.state.as_deref()).ok_or_else(|| {
-        Problem::invalid_request(
+    let trouble = |trouble, problem: Problem, return_to: &str| {
+        gateway
+            .trouble
+            .answer(trouble, problem, &headers, return_to)
+    };
+    let Some(sign_in) = begun(&gateway, &headers, params.state.as_deref()) else {
+        let problem = Problem::invalid_request(
             "this sign-in did not begin in this browser, or too long ago; begin again",
-        )
-    })?;
+        );
+        return Ok(trouble(Trouble::Expired, problem, "/"));
+    };
     let clear = gateway.cookies.clear(Cookie::SignIn);
     if let Some(error) = params.error {
         tracing::info!(error, "the issuer did not sign somebody in");
@@ -103,19 +123,29 @@ pub(crate) async fn callback(
     let code = params
         .code
         .ok_or_else(|| Problem::field("code", "is required"))?;
-    let tokens = gateway
+    let exchanged = gateway
         .sessions
         .issuer()
         .exchange(code, sign_in.begun)
-        .await
-        .map_err(|error| {
+        .await;
+    let accepted = match exchanged {
+        Ok(tokens) => accepted(&gateway, tokens).await,
+        Err(error @ IssuerError::Away(_)) => Err(error.into()),
+        Err(error) => {
             tracing::warn!(cause = %error, "a code was not exchanged");
-            Problem::new(
-                Code::Unauthenticated,
-                "the sign-in could not be completed; begin again",
-            )
-        })?;
-    let actor = gateway.identity.actor(&tokens.access_token).await?;
+            Err(incomplete())
+        }
+    };
+    let (actor, tokens) = match accepted {
+        Ok(accepted) => accepted,
+        Err(problem) => {
+            let why = match problem.code() {
+                Code::Unavailable => Trouble::Away,
+                _ => Trouble::Incomplete,
+            };
+            return Ok(trouble(why, problem, &sign_in.return_to));
+        }
+    };
     let id = gateway.sessions.begin(actor.id(), tokens).await?;
     let session = gateway.cookies.set(
         Cookie::Session,
@@ -123,6 +153,39 @@ pub(crate) async fn callback(
         gateway.sessions.longest_seconds(),
     );
     Ok(leaving(&sign_in.return_to, [session, clear]))
+}
+
+fn incomplete() -> Problem {
+    let detail = "the sign-in could not be completed; begin again";
+    Problem::new(Code::Unauthenticated, detail)
+}
+
+/// Tokens that every verifier takes, and whose they are. Where an issuer says times in whole seconds, those made just
+/// after a revocation count as made before it: another second makes others.
+async fn accepted(gateway: &Gateway, mut tokens: Tokens) -> Result<(Actor, Tokens), Problem> {
+    for _ in 0..SECONDS {
+        let refused = match gateway.identity.actor(&tokens.access_token).await {
+            Ok(actor) => return Ok((actor, tokens)),
+            Err(refused) => refused,
+        };
+        let refresh = tokens
+            .refresh_token
+            .clone()
+            .filter(|_| refused == Refused::Revoked);
+        let Some(refresh) = refresh else {
+            return Err(refused.into());
+        };
+        gateway.clock.sleep(SECOND).await;
+        let renewed = gateway.sessions.issuer().refresh(&refresh).await;
+        let mut renewed = renewed.map_err(|error| match error {
+            RefreshError::Unavailable(error) => error.into(),
+            RefreshError::Refused => incomplete(),
+        })?;
+        renewed.refresh_token = renewed.refresh_token.or(Some(refresh));
+        renewed.id_token = renewed.id_token.or(tokens.id_token);
+        tokens = renewed;
+    }
+    Err(incomplete())
 }
 
 fn begun(gateway: &Gateway, headers: &HeaderMap, state: Option<&str>) -> Option<SignIn> {

@@ -13,6 +13,7 @@ use http::StatusCode;
 use ring::digest::{SHA256, digest};
 use riwaq_identity::testing::{TOKEN_SECONDS, TestIssuer};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use url::Url;
 use uuid::Uuid;
 
@@ -33,7 +34,15 @@ struct Remembered {
     refresh: HashMap<String, Uuid>,
     refreshed: usize,
     revoked: Vec<String>,
+    /// What was said when sessions were ended.
+    ended: Vec<HashMap<String, String>>,
+    /// Bearers that signed out at the auth role.
+    signed_out: Vec<String>,
     down: bool,
+    /// Answers to refresh tokens wait for this.
+    held: Option<Arc<Notify>>,
+    /// Times in whole seconds, as Keycloak writes them.
+    whole_seconds: bool,
 }
 
 impl FakeIssuer {
@@ -50,6 +59,7 @@ impl FakeIssuer {
             .route("/auth/jwks", get(jwks))
             .route("/auth/token", post(token))
             .route("/auth/revoke", post(revoke))
+            .route("/auth/end", post(end))
             .with_state(self.clone())
     }
 
@@ -74,6 +84,36 @@ impl FakeIssuer {
         self.state.lock().unwrap().down = down;
     }
 
+    /// Says times in whole seconds only.
+    pub(crate) fn say_whole_seconds(&self) {
+        self.state.lock().unwrap().whole_seconds = true;
+    }
+
+    /// Answers the next refresh token only when told to.
+    pub(crate) fn hold(&self) -> Arc<Notify> {
+        let held = Arc::new(Notify::new());
+        self.state.lock().unwrap().held = Some(Arc::clone(&held));
+        held
+    }
+
+    /// What was said when sessions were ended.
+    pub(crate) fn ended(&self) -> Vec<HashMap<String, String>> {
+        self.state.lock().unwrap().ended.clone()
+    }
+
+    pub(crate) fn signed_out(&self, bearer: &str) {
+        self.state
+            .lock()
+            .unwrap()
+            .signed_out
+            .push(bearer.to_owned());
+    }
+
+    /// Who signed out at the auth role.
+    pub(crate) fn who_signed_out(&self) -> Vec<String> {
+        self.state.lock().unwrap().signed_out.clone()
+    }
+
     /// How often tokens were renewed.
     pub(crate) fn refreshed(&self) -> usize {
         self.state.lock().unwrap().refreshed
@@ -96,6 +136,9 @@ impl FakeIssuer {
             .refresh
             .insert(refresh.clone(), user);
         let mut claims = self.tokens.user_claims(user, &["student"]);
+        if self.state.lock().unwrap().whole_seconds {
+            claims.as_object_mut().unwrap().remove("iat_ms");
+        }
         let access = self.tokens.sign(&claims);
         claims["aud"] = json!(CLIENT);
         claims["typ"] = json!("ID");
@@ -120,6 +163,7 @@ async fn discovery(State(issuer): State<FakeIssuer>) -> Response {
         "token_endpoint": format!("{name}/auth/token"),
         "jwks_uri": format!("{name}/auth/jwks"),
         "revocation_endpoint": format!("{name}/auth/revoke"),
+        "end_session_endpoint": format!("{name}/auth/end"),
         "response_types_supported": ["code"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256"],
@@ -146,6 +190,10 @@ async fn token(
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     if form["grant_type"] == "refresh_token" {
+        let held = issuer.state.lock().unwrap().held.take();
+        if let Some(held) = held {
+            held.notified().await;
+        }
         let mut state = issuer.state.lock().unwrap();
         state.refreshed += 1;
         // Not removed: an issuer allows the same token for a moment, for two tabs.
@@ -162,6 +210,14 @@ async fn token(
         return refused();
     }
     issuer.answer(user, Some(&nonce))
+}
+
+async fn end(
+    State(issuer): State<FakeIssuer>,
+    Form(form): Form<HashMap<String, String>>,
+) -> StatusCode {
+    issuer.state.lock().unwrap().ended.push(form);
+    StatusCode::NO_CONTENT
 }
 
 async fn revoke(

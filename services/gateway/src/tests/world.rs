@@ -243,7 +243,21 @@ fn auth(issuer: &FakeIssuer) -> Router {
                 false => Problem::new(riwaq_kit::Code::InvalidCredentials, "no").into_response(),
             }),
         )
+        .route(
+            "/api/auth/logout",
+            axum::routing::post(logout).with_state(issuer.clone()),
+        )
         .fallback(any(what_came))
+}
+
+/// Remembers whose tokens are to be refused.
+async fn logout(
+    axum::extract::State(issuer): axum::extract::State<FakeIssuer>,
+    headers: HeaderMap,
+) -> StatusCode {
+    let token = headers[header::AUTHORIZATION].to_str().unwrap();
+    issuer.signed_out(token);
+    StatusCode::NO_CONTENT
 }
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
