@@ -172,6 +172,9 @@ pub(crate) enum Keycloak {
         /// The school's name, as the sign-in page shows it
         #[arg(long, value_name = "NAME")]
         school_name: Option<String>,
+        /// Roles whose holders sign in with a second factor, with commas between; empty for none
+        #[arg(long, value_name = "ROLES", value_delimiter = ',', default_value = "teacher,admin")]
+        second_factor: Vec<String>,
     },
 }
 

@@ -66,8 +66,8 @@ impl KeycloakDirectory {
         }
         let mut turn = self.turns.take(id).await?;
         let outcome = self.in_turn(&mut turn, id, &change).await;
-        turn.end(is_known(&outcome)).await;
-        outcome.map_err(Into::into)
+        turn.end().await;
+        Ok(self.account(&outcome?).await?)
     }
 
     /// Completes what was cut off.
@@ -83,9 +83,9 @@ impl KeycloakDirectory {
                 None => Ok(()),
             }
         };
-        let outcome = outcome.await.map_err(Refused::Call);
-        turn.end(is_known(&outcome)).await;
-        outcome.map_err(Into::into)
+        let outcome = outcome.await;
+        turn.end().await;
+        Ok(outcome?)
     }
 
     async fn in_turn(
@@ -93,7 +93,7 @@ impl KeycloakDirectory {
         turn: &mut Turn<'_>,
         id: Uuid,
         change: &AccountChange,
-    ) -> Result<Account, Refused> {
+    ) -> Result<Person, Refused> {
         let Some(before) = self.users.get(id).await? else {
             return Err(Refused::Port(DirectoryError::NotFound));
         };
@@ -130,14 +130,13 @@ impl KeycloakDirectory {
             self.give_due_roles(turn, after.clone()).await?;
             after.set_roles_due(None);
         }
-        Ok(self.account(&after).await?)
+        Ok(after)
     }
 
     /// The one request that is the change.
     async fn write(&self, turn: &mut Turn<'_>, after: &Person) -> Result<(), Refused> {
         for attempt in 1.. {
-            turn.check().await?;
-            let error = match self.users.put(after).await {
+            let error = match turn.change(self.users.put(after)).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
@@ -170,11 +169,9 @@ impl KeycloakDirectory {
         let Some(due) = person.roles_due() else {
             return Ok(());
         };
-        turn.check().await?;
-        self.users.map_roles(person.id, &due).await?;
+        turn.change(self.users.map_roles(person.id, &due)).await?;
         person.set_roles_due(None);
-        turn.check().await?;
-        self.users.put(&person).await
+        turn.change(self.users.put(&person)).await
     }
 
     /// Which of the login names is somebody else's.
@@ -240,13 +237,5 @@ fn read_only(person: &Person, error: &CallError) -> DirectoryError {
             DirectoryError::invalid("username", "the sign-in server's rules refuse it")
         }
         _ => DirectoryError::Corrupt(error.to_string()),
-    }
-}
-
-/// Whether nothing of it can still be under way.
-fn is_known<T>(outcome: &Result<T, Refused>) -> bool {
-    match outcome {
-        Err(Refused::Call(error)) => !error.is_outcome_unknown(),
-        _ => true,
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Turns {
 /// The right to change one account.
 pub(crate) struct Turn<'a> {
     lease: Lease,
+    /// A change was begun, and its end was not seen.
+    under_way: bool,
     _lock: MutexGuard<'a, ()>,
 }
 
@@ -60,7 +62,13 @@ impl Turns {
         let mut pause = FIRST_PAUSE;
         loop {
             match self.leases.try_acquire(&name, 0).await {
-                Ok(Some(lease)) => return Ok(Turn { lease, _lock: lock }),
+                Ok(Some(lease)) => {
+                    return Ok(Turn {
+                        lease,
+                        under_way: false,
+                        _lock: lock,
+                    });
+                }
                 Ok(None) => {}
                 Err(error) => {
                     return Err(CallError::Turn(format!("the records: {error}")));
@@ -76,21 +84,27 @@ impl Turns {
 }
 
 impl Turn<'_> {
-    /// To be called before each change: so much of the turn is left that the change ends within it.
-    pub(crate) async fn check(&mut self) -> Result<(), CallError> {
-        if !self.lease.is_beat_due() {
-            return Ok(());
+    /// Makes one change within the turn: so much of it is left that the change ends within it.
+    pub(crate) async fn change(
+        &mut self,
+        change: impl Future<Output = Result<(), CallError>>,
+    ) -> Result<(), CallError> {
+        if self.lease.is_beat_due() {
+            self.lease
+                .beat(0)
+                .await
+                .map_err(|error| CallError::Turn(format!("the turn is over: {error}")))?;
         }
-        self.lease
-            .beat(0)
-            .await
-            .map_err(|error| CallError::Turn(format!("the turn is over: {error}")))
+        self.under_way = true;
+        let outcome = change.await;
+        self.under_way = matches!(&outcome, Err(error) if error.is_outcome_unknown());
+        outcome
     }
 
-    /// Ends the turn. Where the end of a request is not known it is kept until it lapses: that request may still be
+    /// Ends the turn. Where the end of a change is not known it is kept until it lapses: that change may still be
     /// carried out, and the next must not read before it.
-    pub(crate) async fn end(self, outcome_is_known: bool) {
-        if !outcome_is_known {
+    pub(crate) async fn end(self) {
+        if self.under_way {
             tracing::warn!(
                 "an account stays closed for changes until it is sure that the last one is over"
             );

@@ -9,12 +9,16 @@
 
 mod common;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use common::{Console, Realm};
 use reqwest::Method;
+use riwaq_directory::{AccountChange, AccountStatus, Directory, LoginName, NewAccount, Password};
 use riwaq_directory_keycloak::provision::{BACKCHANNEL_LOGOUT_PATH, remove_realm};
 use riwaq_directory_keycloak::{Provision, ProvisionError, provision};
 use riwaq_test_kit::{Backend, keycloak};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 async fn realm() -> Option<Realm> {
     match keycloak() {
@@ -95,7 +99,13 @@ async fn a_second_run_finds_nothing_missing_and_takes_new_addresses_and_secrets(
     assert_eq!(console.get("").await["displayName"], "Université d’Oujda");
     // Who signs in with a second factor can be changed, both ways.
     options.second_factor_roles = ["admin".to_owned()].into();
+    options.school_name = None;
     provision(options).await.unwrap();
+    assert_eq!(
+        console.get("").await["displayName"],
+        "Université d’Oujda",
+        "stays"
+    );
     for (role, parts) in [("admin", 1), ("teacher", 0), ("student", 0)] {
         let composites = console.get(&format!("/roles/{role}/composites")).await;
         assert_eq!(composites.as_array().unwrap().len(), parts, "{role}");
@@ -237,4 +247,62 @@ async fn values_that_cannot_work_are_refused_before_anything_is_asked() {
     .unwrap_err();
     assert!(matches!(error, ProvisionError::Server(_)), "{error}");
     assert!(!error.to_string().contains("a secret"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_realm_that_somebody_else_has_made_is_brought_up() {
+    let Backend::Ready(server) = keycloak() else {
+        return;
+    };
+    let realm = Realm::bare(&server).await;
+    let report = provision(realm.options.clone()).await.unwrap();
+    assert!(!report.created);
+    for added in [
+        "client riwaq-portal",
+        "client riwaq-directory",
+        "client scope riwaq",
+        "flow riwaq browser 1",
+        "role service",
+        "role teacher",
+    ] {
+        assert!(report.added.iter().any(|name| name == added), "{report:?}");
+    }
+    let again = provision(realm.options.clone()).await.unwrap();
+    assert_eq!(again.added, Vec::<String>::new());
+    // Names of any script, roles, status: what the fields of accounts allow, and what the directory's client may do.
+    let directory = realm.directory().await;
+    let console = realm.console().await;
+    console.allow_passwords().await;
+    let zoe = NewAccount {
+        id: Uuid::new_v4(),
+        email: LoginName::email("zoé@example.org").unwrap(),
+        username: None,
+        roles: ["student".to_owned()].into(),
+        status: AccountStatus::Pending,
+        password: Some(Password::new("correct horse battery").unwrap()),
+    };
+    directory.create(zoe.clone()).await.unwrap();
+    let change = AccountChange {
+        username: Some(Some(LoginName::username("زينب").unwrap())),
+        roles: Some(["student".to_owned(), "lab_head".to_owned()].into()),
+        status: Some(AccountStatus::Active),
+        ..AccountChange::default()
+    };
+    directory.update(zoe.id, change).await.unwrap();
+    let (status, tokens) = console
+        .password_grant("زينب", "correct horse battery")
+        .await;
+    assert_eq!(status, 200, "{tokens}");
+    let claims = claims(&tokens["access_token"]);
+    assert_eq!(claims["sub"], zoe.id.to_string());
+    assert_eq!(claims["aud"], "riwaq");
+    let mut roles = claims["realm_access"]["roles"].as_array().unwrap().clone();
+    roles.sort_by_key(ToString::to_string);
+    assert_eq!(roles, [json!("lab_head"), json!("student")]);
+    realm.remove().await;
+}
+
+fn claims(token: &Value) -> Value {
+    let payload = token.as_str().unwrap().split('.').nth(1).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
 }

@@ -19,6 +19,7 @@ pub(crate) async fn run(command: Keycloak) -> Result<()> {
         admin_user,
         backchannel_logout_url,
         school_name,
+        second_factor,
     } = command;
     let config = Config::load(&sources, &Listen::default())?;
     if config.public_url.is_empty() {
@@ -36,6 +37,10 @@ pub(crate) async fn run(command: Keycloak) -> Result<()> {
         client_secrets: client_secrets(&config, &secrets),
         backchannel_logout_url,
         school_name,
+        second_factor_roles: second_factor
+            .into_iter()
+            .filter(|role| !role.is_empty())
+            .collect(),
         ..Provision::default()
     })
     .await

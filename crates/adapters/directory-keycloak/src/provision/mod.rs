@@ -48,7 +48,7 @@ pub struct Provision {
     pub client_secrets: BTreeMap<String, String>,
     /// Where Keycloak tells that a session has ended, if its way to the gateway is not the public one.
     pub backchannel_logout_url: Option<String>,
-    /// The school's name, as the sign-in page shows it.
+    /// The school's name, as the sign-in page shows it. None: the one that was given before, at first `Riwaq`.
     pub school_name: Option<String>,
     /// Roles whose holders sign in with a second factor: any of the file's. Other roles get it in Keycloak's console, by
     /// the role `second-factor` of the portal's client among their associated roles.
@@ -120,7 +120,7 @@ pub async fn provision(options: Provision) -> Result<ProvisionReport, ProvisionE
     options.check()?;
     let admin = options.admin()?;
     admin.sign_in().await?;
-    let wanted = realm::wanted(&options)?;
+    let mut wanted = realm::wanted(&options)?;
     let path = format!("/admin/realms/{}", options.realm_name);
     let mut report = ProvisionReport {
         created: false,
@@ -136,6 +136,12 @@ pub async fn provision(options: Provision) -> Result<ProvisionReport, ProvisionE
     if found.is_none() && create(&admin, &wanted).await? {
         report.created = true;
         return Ok(report);
+    }
+    if options.school_name.is_none()
+        && let Some(settings) = wanted.as_object_mut()
+    {
+        // The name that was given before stays.
+        settings.retain(|name, _| !name.starts_with("displayName"));
     }
     report.added = update::update(&admin, &path, &wanted).await?;
     Ok(report)

@@ -33,6 +33,21 @@ pub(crate) struct Realm {
 impl Realm {
     /// `server` is `http://user:password@host:port`.
     pub(crate) async fn create(server: &str, ca_file: Option<PathBuf>) -> Self {
+        let realm = Self::planned(server, ca_file);
+        assert!(provision(realm.options.clone()).await.unwrap().created);
+        realm
+    }
+
+    /// One that is as Keycloak makes realms.
+    pub(crate) async fn bare(server: &str) -> Self {
+        let realm = Self::planned(server, None);
+        let console = realm.console().await;
+        let bare = json!({"realm": realm.options.realm_name, "enabled": true});
+        assert_eq!(console.make_realm(bare).await, 201);
+        realm
+    }
+
+    fn planned(server: &str, ca_file: Option<PathBuf>) -> Self {
         let mut url = Url::parse(server).unwrap();
         let (user, password) = (
             url.username().to_owned(),
@@ -51,7 +66,6 @@ impl Realm {
             client_secrets: BTreeMap::from([("riwaq-directory".into(), SECRET.into())]),
             ..Provision::default()
         };
-        assert!(provision(options.clone()).await.unwrap().created);
         let store = Store::new(Arc::new(Memory::with_tables(tables()).unwrap()));
         Self { options, store }
     }
@@ -156,7 +170,13 @@ impl Console {
         (status, serde_json::from_str(&text).unwrap_or(Value::Null))
     }
 
-    /// The internal id of a client.
+    async fn make_realm(&self, realm: Value) -> u16 {
+        let (realms, _) = self.base.rsplit_once('/').unwrap();
+        let request = self.client.post(realms).bearer_auth(&self.token);
+        request.json(&realm).send().await.unwrap().status().as_u16()
+    }
+
+    /// A client, by the name that people know it by.
     pub(crate) async fn client(&self, client_id: &str) -> Value {
         let found = self.get(&format!("/clients?clientId={client_id}")).await;
         found[0].clone()
