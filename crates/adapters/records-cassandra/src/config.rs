@@ -35,7 +35,8 @@ pub struct Config {
     pub replication_factor: u32,
     /// Connections to each node; each carries up to 32,768 requests at once.
     pub connections_per_node: usize,
-    /// The longest wait for one answer, repetitions on other nodes included.
+    /// The longest wait for one answer, repetitions on other nodes included; twice as long for a batch over partitions.
+    /// No shorter than the nodes' own `write_request_timeout` (2 s where nobody changed it).
     pub request_timeout_ms: u64,
     /// A read that is not answered by then is asked of a second node as well; 0: never.
     pub second_read_after_ms: u64,

@@ -5,7 +5,7 @@
 
 use riwaq_records::RecordsError;
 use scylla::errors::{
-    DbError, ExecutionError, PrepareError, RequestAttemptError, SchemaAgreementError,
+    DbError, ExecutionError, PrepareError, RequestAttemptError, SchemaAgreementError, WriteType,
 };
 
 pub(crate) fn of_prepare(error: PrepareError) -> RecordsError {
@@ -78,6 +78,21 @@ pub(crate) fn of_disagreement(cause: &SchemaAgreementError) -> RecordsError {
     ))
 }
 
+/// Whether a batch is in the log of one node at least, which carries it out, and was not seen to be carried out.
+pub(crate) fn is_in_a_log(error: &ExecutionError) -> bool {
+    matches!(
+        error,
+        ExecutionError::LastAttemptError(RequestAttemptError::DbError(
+            DbError::WriteTimeout {
+                write_type: WriteType::BatchLog,
+                received: 1..,
+                ..
+            },
+            _,
+        ))
+    )
+}
+
 /// Whether the node answers that it could not look up what the role may do: it lacks a quorum of the roles'
 /// own tables, which says nothing about the role.
 pub(crate) fn is_blind(text: &str) -> bool {
@@ -139,7 +154,6 @@ fn is_schema(error: &DbError, text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use scylla::errors::WriteType;
     use scylla::statement::Consistency;
 
     use super::*;
@@ -203,6 +217,25 @@ mod tests {
             of_write(timed_out(), false),
             RecordsError::Unknown { .. }
         ));
+    }
+
+    #[test]
+    fn a_batch_counts_as_logged_only_when_a_node_said_so() {
+        let of = |write_type, received| {
+            is_in_a_log(&db(
+                DbError::WriteTimeout {
+                    consistency: Consistency::Two,
+                    received,
+                    required: 2,
+                    write_type,
+                },
+                "",
+            ))
+        };
+        assert!(of(WriteType::BatchLog, 1));
+        assert!(!of(WriteType::BatchLog, 0));
+        assert!(!of(WriteType::Batch, 1));
+        assert!(!of(WriteType::UnloggedBatch, 1));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use scylla::errors::{DbError, RequestAttemptError};
+use scylla::errors::{DbError, RequestAttemptError, WriteType};
 use scylla::policies::retry::{RequestInfo, RetryDecision, RetryPolicy, RetrySession};
 
 use crate::errors;
@@ -85,8 +85,9 @@ fn is_of_one_node(error: &RequestAttemptError) -> bool {
             | DbError::TruncateError
             | DbError::ReadTimeout { .. }
             | DbError::ReadFailure { .. }
-            | DbError::WriteTimeout { .. }
             | DbError::WriteFailure { .. } => true,
+            // The next node would wait for the same logs.
+            DbError::WriteTimeout { write_type, .. } => *write_type != WriteType::BatchLog,
             DbError::Unauthorized => errors::is_blind(text),
             _ => false,
         },

@@ -11,6 +11,7 @@ use scylla::statement::prepared::PreparedStatement;
 use scylla::value::{CqlValue, Row as CqlRow};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use uuid::Uuid;
 
 use crate::retry::RetryWrite;
@@ -20,30 +21,53 @@ use crate::{CassandraRecords, errors};
 
 type Bound = (PreparedStatement, Vec<Bind>);
 
+/// How many times as long as another request a batch may take.
+const BATCH_PATIENCE: u32 = 2;
+
 impl CassandraRecords {
     pub(crate) async fn write_all(&self, writes: Vec<Write>) -> Result<(), RecordsError> {
         validate::writes(&writes)?;
-        let mut bound = Vec::with_capacity(writes.len());
-        for write in &writes {
-            bound.push(self.bound_write(write).await?);
+        match writes.as_slice() {
+            [] => Ok(()),
+            [write] => self.write_one(write).await,
+            writes => self.write_batch(writes).await,
         }
+    }
+
+    async fn write_one(&self, write: &Write) -> Result<(), RecordsError> {
+        let (mut statement, values) = self.bound_write(write).await?;
         let (policy, begun) = RetryWrite::watched();
-        let written = if bound.len() <= 1 {
-            let Some((mut statement, values)) = bound.pop() else {
-                return Ok(());
-            };
-            statement.set_retry_policy(Some(policy));
-            self.session.execute_unpaged(&statement, values).await
-        } else {
-            // Logged: the batch log carries it to the end once the coordinator has taken it.
-            let (mut batch, values) = batch_of(bound);
-            batch.set_is_idempotent(true);
-            batch.set_retry_policy(Some(policy));
-            self.session.batch(&batch, values).await
-        };
+        statement.set_retry_policy(Some(policy));
+        let written = self.session.execute_unpaged(&statement, values).await;
         written
             .map(|_| ())
             .map_err(|error| errors::of_write(error, begun.load(Ordering::Acquire)))
+    }
+
+    /// A logged batch: two nodes put it into their logs, and carry it to the end from there. The node that is asked
+    /// waits for both, and takes a node that died a moment ago for one of the two until it has noticed, which
+    /// takes ten seconds and more. It gives up after its own time-out; then the log of the other has the batch,
+    /// which makes it all or nothing, and what is left to see to is that a quorum has the rows now.
+    async fn write_batch(&self, writes: &[Write]) -> Result<(), RecordsError> {
+        let mut bound = Vec::with_capacity(writes.len());
+        for write in writes {
+            bound.push(self.bound_write(write).await?);
+        }
+        let (mut batch, values) = batch_of(bound);
+        let (policy, begun) = RetryWrite::watched();
+        batch.set_is_idempotent(true);
+        batch.set_retry_policy(Some(policy));
+        // The nodes' own time-out must pass first, or nobody says where the batch is.
+        let patience = Duration::from_millis(self.config.request_timeout_ms) * BATCH_PATIENCE;
+        batch.set_request_timeout(Some(patience));
+        match self.session.batch(&batch, values).await {
+            Ok(_) => Ok(()),
+            Err(error) if errors::is_in_a_log(&error) => {
+                let each = writes.iter().map(|write| self.write_one(write));
+                futures::future::try_join_all(each).await.map(|_| ())
+            }
+            Err(error) => Err(errors::of_write(error, begun.load(Ordering::Acquire))),
+        }
     }
 
     async fn bound_write(&self, write: &Write) -> Result<Bound, RecordsError> {

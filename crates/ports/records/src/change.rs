@@ -124,7 +124,9 @@ impl<T: Table> Change<T> {
                         Ok(Some(row)) if is_ours(&row, self.op_id) => {
                             return Ok(ChangeOutcome::Applied);
                         }
-                        _ => {}
+                        Ok(_) => {}
+                        // The store is away: asking it for the others as well only takes time.
+                        Err(_) => break,
                     }
                 }
                 Err(RecordsError::Unknown { reason })
