@@ -169,20 +169,22 @@ impl RabbitmqNode {
     }
 
     async fn watermark(&self, share: &str) -> Result<()> {
-        self.ctl(&["set_vm_memory_high_watermark", share]).await
+        self.ctl(&["set_vm_memory_high_watermark", share])
+            .await
+            .map(drop)
     }
 
-    /// Runs `rabbitmqctl` for this broker.
+    /// Runs `rabbitmqctl` for this broker; gives what it printed.
     ///
     /// # Errors
     /// When it fails; the error holds what it said.
-    pub async fn ctl(&self, arguments: &[&str]) -> Result<()> {
+    pub async fn ctl(&self, arguments: &[&str]) -> Result<String> {
         let mut command = self.command("rabbitmqctl");
         command.args(arguments);
         let output = tokio::process::Command::from(command).output().await?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "rabbitmqctl: {said}");
-        Ok(())
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     fn log(&self) -> PathBuf {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use async_trait::async_trait;
 use rand::RngExt;
 use riwaq_clock::{SharedClock, SystemClock};
@@ -164,7 +164,9 @@ async fn round(node: &mut RabbitmqNode, round: u64) -> Result<()> {
     while let Some(ended) = publishers.join_next().await {
         ended?;
     }
-    settle(&published, &effects).await?;
+    if let Err(error) = settle(&published, &effects).await {
+        bail!("{error:#}\n{}", state(node).await);
+    }
     report(round, away, &published, &effects)?;
     let depths = processes[0].depths().await?;
     ensure!(
@@ -187,6 +189,22 @@ async fn consume(events: RabbitmqEvents, effects: Arc<Effects>, mut stop: watch:
     };
     let options = WorkerOptions { concurrency: 8 };
     work(&events, subscription, &*effects, &options, &*clock, stopped).await;
+}
+
+/// What the broker has, for whoever looks into a failure.
+async fn state(node: &RabbitmqNode) -> String {
+    let mut text = String::new();
+    for what in [
+        "list_queues name messages_ready messages_unacknowledged consumers state",
+        "list_bindings source_name destination_name routing_key",
+        "list_consumers",
+        "list_connections name state channels",
+    ] {
+        let arguments: Vec<&str> = what.split(' ').collect();
+        let said = node.ctl(&arguments).await;
+        text.push_str(&said.unwrap_or_else(|error| format!("{error:#}\n")));
+    }
+    text
 }
 
 async fn settle(published: &Published, effects: &Effects) -> Result<()> {

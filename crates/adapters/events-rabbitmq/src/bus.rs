@@ -17,6 +17,7 @@ use crate::metrics::Metrics;
 use crate::names::Names;
 use crate::publisher::{Publisher, Route};
 use crate::topology::Topology;
+use crate::wanted::Wanted;
 
 /// One connection that publishes, one that consumes, and what this process knows of the groups.
 #[derive(Debug)]
@@ -27,6 +28,7 @@ pub(crate) struct Bus {
     pub(crate) topology: Topology,
     pub(crate) publisher: Publisher,
     pub(crate) consuming: Link,
+    pub(crate) wanted: Wanted,
     known: Mutex<Known>,
     /// Events on their way back or aside, by group.
     unsettled: watch::Sender<BTreeMap<String, usize>>,
@@ -66,6 +68,7 @@ impl Bus {
                 Duration::from_secs(config.broadcast_expiry_seconds),
             ),
             publisher,
+            wanted: Wanted::default(),
             config,
             clock,
             metrics,

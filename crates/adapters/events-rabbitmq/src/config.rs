@@ -43,6 +43,9 @@ pub struct Config {
     pub request_timeout_ms: u64,
     /// How long a publication is tried again, on new connections, before it is reported as unavailable.
     pub publish_timeout_ms: u64,
+    /// How long the first event of a type that was wanted and is not any more is tried again, before it is
+    /// dropped: a broker that lost a binding is told of it again by the group that subscribes again.
+    pub unwanted_grace_ms: u64,
     /// The most publications that wait for their confirmation at once; more wait for a place.
     pub publish_window: usize,
     /// The most events of one type that a member of a group holds, in hand or on the way to it.
@@ -77,6 +80,7 @@ impl Default for Config {
             connect_timeout_seconds: 60,
             request_timeout_ms: 5_000,
             publish_timeout_ms: 15_000,
+            unwanted_grace_ms: 10_000,
             publish_window: 1_024,
             prefetch: 64,
             linger_ms: 100,
@@ -124,7 +128,7 @@ impl Config {
     }
 
     fn check_limits(&self) -> Result<()> {
-        let limits: [(&'static str, u64, u64, u64); 11] = [
+        let limits: [(&'static str, u64, u64, u64); 12] = [
             ("heartbeat_seconds", self.heartbeat_seconds.into(), 2, 600),
             (
                 "connection_timeout_ms",
@@ -134,6 +138,7 @@ impl Config {
             ),
             ("request_timeout_ms", self.request_timeout_ms, 1, 600_000),
             ("publish_timeout_ms", self.publish_timeout_ms, 1, 600_000),
+            ("unwanted_grace_ms", self.unwanted_grace_ms, 0, 600_000),
             ("publish_window", count(self.publish_window), 1, 65_535),
             ("prefetch", self.prefetch.into(), 1, 10_000),
             ("linger_ms", self.linger_ms, 1, 60_000),

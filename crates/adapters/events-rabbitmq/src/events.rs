@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::member::Member;
 use crate::message::encode;
 use crate::metrics::Operation;
-use crate::publisher::{Route, Routed};
+use crate::publisher::Route;
 
 /// An [`Events`] in a virtual host of RabbitMQ. Clones are handles on the same connections.
 ///
@@ -82,6 +82,7 @@ impl RabbitmqEvents {
         for kind in &group.types {
             // First nothing more comes in, then nothing is handed out, then it goes.
             let work = topology.names.work(&group.name, kind);
+            bus.wanted.remove(kind);
             topology.unbind(&channel, &work, kind).await?;
             for member in bus.members(&group.name) {
                 gone += wide(member.retire(kind));
@@ -127,11 +128,7 @@ impl Events for RabbitmqEvents {
     async fn publish(&self, event: CloudEvent) -> Result<()> {
         let publish = async {
             let message = encode(&event, 0, None)?;
-            let route = Route::Kind(&event.kind);
-            if self.bus.publisher.send(route, &message).await? == Routed::No {
-                self.bus.metrics.unroutable.increment(1);
-            }
-            Ok(())
+            self.bus.publish(&event.kind, &message).await
         };
         self.bus.metrics.of(Operation::Publish, publish).await
     }

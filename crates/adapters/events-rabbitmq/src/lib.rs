@@ -39,6 +39,7 @@ mod metrics;
 mod names;
 mod publisher;
 mod topology;
+mod wanted;
 
 pub use config::Config;
 pub use events::RabbitmqEvents;

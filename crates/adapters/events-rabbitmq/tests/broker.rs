@@ -403,6 +403,53 @@ async fn an_operator_that_dies_while_it_lists_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_waits_for_a_binding_that_was_there_a_moment_ago() {
+    let Backend::Ready(url) = rabbitmq() else {
+        return;
+    };
+    let mut bus = Bus::fresh(&url).await;
+    bus.config.unwanted_grace_ms = 3_000;
+    bus.reopen().await;
+    let (events, second) = (bus.events().await, bus.second().await);
+    let mut member = member(&*events).await;
+    second.publish(event(1)).await.unwrap();
+    next(&mut *member).await.ack().await.unwrap();
+    let (_connection, channel) = raw(&url).await;
+    let (queue, exchange) = (
+        format!("{}:group:{GROUP}:{KIND}", bus.config.prefix),
+        format!("{}:events", bus.config.prefix),
+    );
+    let unbind = || {
+        channel.queue_unbind(
+            queue.clone().into(),
+            exchange.clone().into(),
+            KIND.into(),
+            FieldTable::default(),
+        )
+    };
+    unbind().await.unwrap();
+    let (published, declared) = tokio::join!(second.publish(event(2)), async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        events.declare_group(&group()).await
+    });
+    published.unwrap();
+    declared.unwrap();
+    let delivery = next(&mut *member).await;
+    assert_eq!(delivery.event.id, "2");
+    delivery.ack().await.unwrap();
+    // Nobody puts it back: then nobody wants it, and only the first one waits to see that.
+    unbind().await.unwrap();
+    let began = Instant::now();
+    second.publish(event(3)).await.unwrap();
+    assert!(began.elapsed() >= Duration::from_secs(3));
+    let began = Instant::now();
+    second.publish(event(4)).await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(2));
+    drop((member, events, second));
+    clear(&url, &bus.config.prefix, &[group()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_busy_member_keeps_nothing_from_an_idle_one() {
     let Backend::Ready(url) = rabbitmq() else {
         return;

@@ -1,0 +1,239 @@
+//! A bad network between the adapter and the broker: silent, cut, slow.
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use chrono::DateTime;
+use common::{clear, config};
+use riwaq_clock::SystemClock;
+use riwaq_events::{CloudEvent, Consumer, Delivery, Events, EventsError, Group, Subscription};
+use riwaq_events_rabbitmq::{Config, RabbitmqEvents};
+use riwaq_test_kit::{Backend, ChaosProxy, Fault, rabbitmq};
+
+const KIND: &str = "riwaq.test.thing.changed";
+const GROUP: &str = "test.group";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn group() -> Group {
+    Group::new(GROUP, [KIND])
+}
+
+fn event(id: impl std::fmt::Display) -> CloudEvent {
+    CloudEvent::new(id.to_string(), "/riwaq/test", KIND, DateTime::UNIX_EPOCH)
+}
+
+/// A proxy before the broker, and a configuration that goes through it.
+fn through_a_proxy(url: &str) -> (ChaosProxy, Config) {
+    let direct = config(url);
+    let broker: SocketAddr = direct.addresses[0].parse().unwrap();
+    let proxy = ChaosProxy::start(vec![broker], 7).unwrap();
+    let config = Config {
+        addresses: vec![proxy.address().to_string()],
+        heartbeat_seconds: 2,
+        request_timeout_ms: 1_000,
+        connection_timeout_ms: 1_000,
+        publish_timeout_ms: 5_000,
+        ..direct
+    };
+    (proxy, config)
+}
+
+async fn connect(config: Config) -> RabbitmqEvents {
+    RabbitmqEvents::connect(config, SystemClock::shared())
+        .await
+        .unwrap()
+}
+
+/// The next one, however often the connection breaks before it comes.
+async fn surely(consumer: &mut dyn Consumer) -> Delivery {
+    let began = Instant::now();
+    loop {
+        assert!(began.elapsed() < PATIENCE, "nothing came");
+        match tokio::time::timeout(PATIENCE, consumer.next())
+            .await
+            .unwrap()
+        {
+            Ok(delivery) => return delivery,
+            Err(error) => assert!(error.is_retryable(), "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_connection_is_given_up_for_another_node() {
+    let Backend::Ready(url) = rabbitmq() else {
+        return;
+    };
+    let direct = config(&url).addresses[0].clone();
+    let (proxy, mut config) = through_a_proxy(&url);
+    config.addresses.push(direct);
+    let prefix = config.prefix.clone();
+    let events = connect(config).await;
+    let mut member = events
+        .subscribe(Subscription::Group(group()))
+        .await
+        .unwrap();
+    events.publish(event(1)).await.unwrap();
+    surely(&mut *member).await.ack().await.unwrap();
+    assert!(proxy.accepted() > 0, "the proxy was not on the way");
+    proxy.set(Fault::HalfOpen).await;
+    let began = Instant::now();
+    events.publish(event(2)).await.unwrap();
+    let published = began.elapsed();
+    let delivery = surely(&mut *member).await;
+    assert_eq!(delivery.event.id, "2");
+    delivery.ack().await.unwrap();
+    println!(
+        "published after {published:?}, delivered after {:?}",
+        began.elapsed()
+    );
+    drop(member);
+    clear(&url, &prefix, &[group()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silence_makes_publishing_unavailable_in_time_and_passes() {
+    let Backend::Ready(url) = rabbitmq() else {
+        return;
+    };
+    let (proxy, config) = through_a_proxy(&url);
+    let prefix = config.prefix.clone();
+    let events = connect(config).await;
+    events.declare_group(&group()).await.unwrap();
+    proxy.set(Fault::HalfOpen).await;
+    for outcome in [
+        events.publish(event(1)).await,
+        events.ping().await,
+        events.depths().await.map(drop),
+        events.dead_letters(GROUP, None, 10).await.map(drop),
+    ] {
+        assert!(
+            matches!(outcome, Err(EventsError::Unavailable(_))),
+            "{outcome:?}"
+        );
+    }
+    proxy.set(Fault::None).await;
+    let began = Instant::now();
+    while let Err(error) = events.publish(event(2)).await {
+        assert!(began.elapsed() < PATIENCE, "{error}");
+    }
+    events.ping().await.unwrap();
+    clear(&url, &prefix, &[group()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cuts_and_delays_lose_nothing() {
+    const TOTAL: u32 = 300;
+    let Backend::Ready(url) = rabbitmq() else {
+        return;
+    };
+    let (proxy, config) = through_a_proxy(&url);
+    let prefix = config.prefix.clone();
+    let events = connect(config).await;
+    let mut member = events
+        .subscribe(Subscription::Group(group()))
+        .await
+        .unwrap();
+    let publishing = async {
+        for number in 0..TOTAL {
+            while let Err(error) = events.publish(event(number)).await {
+                assert!(error.is_retryable(), "{error}");
+            }
+        }
+    };
+    let consuming = async {
+        let mut seen = BTreeSet::new();
+        while seen.len() < usize::try_from(TOTAL).unwrap() {
+            let delivery = surely(&mut *member).await;
+            let id = delivery.event.id.clone();
+            // Lost with its connection, it comes again.
+            if delivery.ack().await.is_ok() {
+                seen.insert(id);
+            }
+        }
+    };
+    let weather = async {
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            proxy.set(Fault::Cut).await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let (delay, jitter) = (Duration::from_millis(10), Duration::from_millis(10));
+            proxy.set(Fault::Latency { delay, jitter }).await;
+        }
+        proxy.set(Fault::None).await;
+    };
+    tokio::join!(publishing, consuming, weather);
+    drop(member);
+    clear(&url, &prefix, &[group()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_hears_what_was_said_while_it_was_cut_off() {
+    let Backend::Ready(url) = rabbitmq() else {
+        return;
+    };
+    let (proxy, config) = through_a_proxy(&url);
+    let prefix = config.prefix.clone();
+    let direct = Config {
+        addresses: common::config(&url).addresses,
+        ..config.clone()
+    };
+    let (events, elsewhere) = (connect(config).await, connect(direct).await);
+    let broadcast = Subscription::broadcast("replica", [KIND]);
+    let mut replica = events.subscribe(broadcast).await.unwrap();
+    proxy.set(Fault::Cut).await;
+    elsewhere.publish(event("while away")).await.unwrap();
+    proxy.set(Fault::None).await;
+    let delivery = tokio::time::timeout(PATIENCE, replica.next())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(delivery.event.id, "while away");
+    delivery.ack().await.unwrap();
+
+    drop(replica);
+    clear(&url, &prefix, &[group()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_was_away_for_too_long_is_told_that_it_missed_something() {
+    let Backend::Ready(url) = rabbitmq() else {
+        return;
+    };
+    let (proxy, mut config) = through_a_proxy(&url);
+    config.broadcast_expiry_seconds = 1;
+    let prefix = config.prefix.clone();
+    let direct = Config {
+        addresses: common::config(&url).addresses,
+        ..config.clone()
+    };
+    let (events, elsewhere) = (connect(config).await, connect(direct).await);
+    let broadcast = Subscription::broadcast("replica", [KIND]);
+    let mut replica = events.subscribe(broadcast).await.unwrap();
+    proxy.set(Fault::Cut).await;
+    // The broker's time, which nobody can move: its queue expires after a second.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    elsewhere.publish(event("lost")).await.unwrap();
+    proxy.set(Fault::None).await;
+    let missed = tokio::time::timeout(PATIENCE, replica.next())
+        .await
+        .unwrap();
+    assert!(
+        matches!(missed, Err(EventsError::Lagged { .. })),
+        "{missed:?}"
+    );
+    elsewhere.publish(event("heard")).await.unwrap();
+    let delivery = tokio::time::timeout(PATIENCE, replica.next())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(delivery.event.id, "heard");
+    delivery.ack().await.unwrap();
+    drop(replica);
+    clear(&url, &prefix, &[group()]).await;
+}
