@@ -30,14 +30,20 @@ servers! {
     cassandra, "cassandra", "RIWAQ_TEST_CASSANDRA";
     /// Three Cassandra nodes: `host:port`, with commas between; TLS is optional on the same ports.
     cassandra_cluster, "cassandra-cluster", "RIWAQ_TEST_CASSANDRA_CLUSTER";
+    /// The folder of an installed Cassandra (its jars lie in `lib`), for tests that kill nodes of their own.
+    cassandra_home, "cassandra-nodes", "RIWAQ_TEST_CASSANDRA_HOME";
     /// MinIO: `http://access:secret@host:port`.
     s3, "s3", "RIWAQ_TEST_S3";
     /// A second S3 server of other makers, over TLS: `https://access:secret@host:port`.
     s3_second, "s3-second", "RIWAQ_TEST_S3_SECOND";
+    /// The program of an installed MinIO, for tests that kill a server of their own.
+    minio_program, "minio-node", "RIWAQ_TEST_MINIO_PROGRAM";
     /// RabbitMQ: `amqp://user:password@host:port/%2f`; the user may administer it.
     rabbitmq, "rabbitmq", "RIWAQ_TEST_RABBITMQ";
     /// The same RabbitMQ over TLS: `amqps://…`.
     rabbitmq_tls, "rabbitmq-tls", "RIWAQ_TEST_RABBITMQ_TLS";
+    /// The folder of an installed RabbitMQ (its programs lie in `bin`), for tests that kill a broker of their own.
+    rabbitmq_home, "rabbitmq-node", "RIWAQ_TEST_RABBITMQ_HOME";
     /// OpenSearch: `http://host:port`.
     opensearch, "opensearch", "RIWAQ_TEST_OPENSEARCH";
     /// Keycloak: `http://admin:password@host:port`, an administrator of the realm `master`.
