@@ -1,0 +1,223 @@
+//! A Cassandra cluster of a test's own, whose nodes it may kill.
+//!
+//! The shared one of `cargo xtask backends` must stay whole. Its jars are used: `RIWAQ_TEST_CASSANDRA_HOME` names the
+//! folder that holds `lib/`.
+
+mod configuration;
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+
+use crate::backends::{Backend, cassandra_home, variable};
+use crate::process::Process;
+use configuration::Node;
+
+/// A start of one node on a busy machine.
+const START: Duration = Duration::from_secs(240);
+const PAUSE: Duration = Duration::from_millis(100);
+/// What the first node says once the role `cassandra` can sign in.
+const ROLE_MADE: &str = "Created default superuser role";
+/// What a node says when it serves clients.
+const LISTENS: &str = "Starting listening for CQL clients";
+
+/// Nodes on 127.0.0.1 and the addresses after it; each holds as large a part of the ring as the others. They ask for a
+/// sign-in, and are set as Cassandra is when it comes, but for their size. Killed when dropped.
+#[derive(Debug)]
+pub struct CassandraNodes {
+    /// Dropped before the folder that they write to.
+    nodes: Vec<Option<Process>>,
+    folder: TempDir,
+    home: PathBuf,
+    java: PathBuf,
+    cql: u16,
+    storage: u16,
+    jmx: Vec<u16>,
+}
+
+impl CassandraNodes {
+    /// Starts so many nodes, and waits until the role `cassandra` (password `cassandra`) can sign in. None where no
+    /// Cassandra is installed (`NOT RUN` was printed).
+    ///
+    /// # Errors
+    /// When a node ends or is not ready in time; the error holds the end of its log.
+    ///
+    /// # Panics
+    /// When none is installed although `RIWAQ_TEST_REQUIRED` names `cassandra-nodes`.
+    pub async fn start(nodes: usize) -> Result<Option<Self>> {
+        let Backend::Ready(home) = cassandra_home() else {
+            return Ok(None);
+        };
+        let addresses: Vec<_> = (0..nodes).map(address).collect();
+        let mut cluster = Self {
+            nodes: (0..nodes).map(|_| None).collect(),
+            folder: TempDir::with_prefix("riwaq-cassandra-")?,
+            home: home.into(),
+            java: java()?,
+            cql: free_on_all(&addresses)?,
+            storage: free_on_all(&addresses)?,
+            jmx: (0..nodes)
+                .map(|_| free_on_all(&addresses[..1]))
+                .collect::<Result<_>>()?,
+        };
+        // Another node than the seed ends when it finds no seed.
+        cluster.launch(0)?;
+        cluster.wait(0).await?;
+        for index in 1..nodes {
+            cluster.launch(index)?;
+        }
+        for index in 1..nodes {
+            cluster.wait(index).await?;
+        }
+        cluster.wait_for_role().await?;
+        Ok(Some(cluster))
+    }
+
+    /// Where each node answers, as `host:port` with commas between.
+    #[must_use]
+    pub fn contact_points(&self) -> String {
+        let points = (0..self.nodes.len()).map(|index| self.address(index).to_string());
+        points.collect::<Vec<_>>().join(",")
+    }
+
+    /// kill -9 of one node.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn kill(&mut self, index: usize) -> Result<()> {
+        self.nodes[index]
+            .take()
+            .with_context(|| format!("node {index} does not run"))?
+            .kill()
+    }
+
+    /// Starts a node that was killed on its data; it serves once [`Self::wait`] returns.
+    ///
+    /// # Errors
+    /// When it runs already or cannot be started.
+    pub fn launch(&mut self, index: usize) -> Result<()> {
+        ensure!(self.nodes[index].is_none(), "node {index} runs");
+        let folder = self.node_folder(index);
+        let node = Node {
+            address: address(index),
+            index,
+            nodes: self.nodes.len(),
+            cql: self.cql,
+            storage: self.storage,
+            jmx: self.jmx[index],
+            folder: &folder,
+        };
+        node.write()?;
+        let mut command = Command::new(&self.java);
+        command
+            .env("MALLOC_ARENA_MAX", "4")
+            .args(node.arguments(&self.home)?);
+        self.nodes[index] = Some(Process::start(command, &folder.join("output.log"))?);
+        Ok(())
+    }
+
+    /// Waits until a node serves clients; gives the time that it took from now.
+    ///
+    /// # Errors
+    /// When it ends or takes too long; the error holds the end of its log.
+    pub async fn wait(&mut self, index: usize) -> Result<Duration> {
+        let began = Instant::now();
+        loop {
+            let log = self.log(index);
+            if log.contains(LISTENS) && TcpStream::connect(self.address(index)).await.is_ok() {
+                return Ok(began.elapsed());
+            }
+            self.is_well(index, began)?;
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn wait_for_role(&mut self) -> Result<()> {
+        let began = Instant::now();
+        while !(0..self.nodes.len()).any(|index| self.log(index).contains(ROLE_MADE)) {
+            self.is_well(0, began)?;
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
+    fn is_well(&mut self, index: usize, since: Instant) -> Result<()> {
+        let ended = match &mut self.nodes[index] {
+            Some(node) => node.has_ended()?,
+            None => bail!("node {index} does not run"),
+        };
+        if ended || since.elapsed() > START {
+            let (log, folder) = (self.log(index), self.node_folder(index));
+            let output = fs::read_to_string(folder.join("output.log")).unwrap_or_default();
+            bail!(
+                "node {index} is not ready:\n{}\n{}",
+                end(&output),
+                end(&log)
+            );
+        }
+        Ok(())
+    }
+
+    fn log(&self, index: usize) -> String {
+        fs::read_to_string(self.node_folder(index).join("system.log")).unwrap_or_default()
+    }
+
+    fn node_folder(&self, index: usize) -> PathBuf {
+        self.folder.path().join(format!("node{index}"))
+    }
+
+    fn address(&self, index: usize) -> SocketAddr {
+        (address(index), self.cql).into()
+    }
+}
+
+fn address(index: usize) -> Ipv4Addr {
+    let last = u8::try_from(index + 1).unwrap_or(u8::MAX);
+    Ipv4Addr::new(127, 0, 0, last)
+}
+
+/// A port that is free on every one of the addresses: the nodes of a cluster share their numbers.
+fn free_on_all(addresses: &[Ipv4Addr]) -> Result<u16> {
+    for _ in 0..100 {
+        let port = crate::free_port()?;
+        let held: Result<Vec<_>, _> = addresses
+            .iter()
+            .map(|address| TcpListener::bind((*address, port)))
+            .collect();
+        if held.is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no port is free on {addresses:?}")
+}
+
+/// A JDK 17, which is what Cassandra 5 runs on; a newer one that comes first is passed over.
+fn java() -> Result<PathBuf> {
+    let mut candidates = Vec::new();
+    if let Some(home) = variable("JAVA_HOME") {
+        candidates.push(Path::new(&home).join("bin/java"));
+    }
+    if let Ok(entries) = fs::read_dir("/usr/lib/jvm") {
+        candidates.extend(entries.flatten().map(|entry| entry.path().join("bin/java")));
+    }
+    candidates.push("java".into());
+    let is_17 = |java: &PathBuf| {
+        let output = Command::new(java).arg("-version").output();
+        output.is_ok_and(|output| String::from_utf8_lossy(&output.stderr).contains("\"17."))
+    };
+    candidates
+        .into_iter()
+        .find(is_17)
+        .context("JDK 17 is needed (Debian: openjdk-17-jdk-headless); set JAVA_HOME to it")
+}
+
+fn end(text: &str) -> String {
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}
