@@ -173,7 +173,12 @@ pub(crate) enum Keycloak {
         #[arg(long, value_name = "NAME")]
         school_name: Option<String>,
         /// Roles whose holders sign in with a second factor, with commas between; empty for none
-        #[arg(long, value_name = "ROLES", value_delimiter = ',', default_value = "teacher,admin")]
+        #[arg(
+            long,
+            value_name = "ROLES",
+            value_delimiter = ',',
+            default_value = "teacher,admin"
+        )]
         second_factor: Vec<String>,
     },
 }
