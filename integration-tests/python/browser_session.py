@@ -7,10 +7,12 @@ Exits with 0 when every step held; the last line says so.
 import sys
 import urllib.parse
 
-from forms import Browser, sign_in
+import requests
+
+from forms import sign_in
 
 base, login, password = sys.argv[1:4]
-browser = Browser()
+browser = requests.Session()
 
 
 def url(path):

@@ -14,7 +14,7 @@ from authlib.oidc.core import CodeIDToken
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
-from forms import Browser, sign_in
+from forms import sign_in
 
 issuer, login, password = sys.argv[1:4]
 REDIRECT = "http://127.0.0.1:43219/callback"
@@ -37,7 +37,7 @@ address, state = client.create_authorization_url(
     metadata["authorization_endpoint"], code_verifier=verifier, nonce="a-nonce-of-this-run"
 )
 
-browser = Browser()
+browser = requests.Session()
 page = browser.get(address, timeout=10)
 assert page.status_code == 200, page.text
 answer = sign_in(browser, page, login, password, REDIRECT)

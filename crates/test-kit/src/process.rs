@@ -56,6 +56,14 @@ impl Process {
         self.child.id()
     }
 
+    /// Whether it has ended by itself.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
     /// Waits until `/readyz` at `address` answers 200; gives the time since the start.
     ///
     /// # Errors
