@@ -50,8 +50,6 @@ servers! {
     keycloak, "keycloak", "RIWAQ_TEST_KEYCLOAK";
     /// The same Keycloak over TLS: `https://…`.
     keycloak_tls, "keycloak-tls", "RIWAQ_TEST_KEYCLOAK_TLS";
-    /// The program of an installed Pebble, an authority that speaks ACME.
-    pebble_program, "pebble", "RIWAQ_TEST_PEBBLE_PROGRAM";
     /// The file of the authority (PEM) that signed every test server's certificate.
     authority, "authority", "RIWAQ_TEST_CA";
 }
