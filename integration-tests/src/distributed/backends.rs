@@ -147,7 +147,10 @@ bucket = "{tag}"
 access_key = "{access_key}"
 
 [index]
-engine = "tantivy"
+engine = "opensearch"
+[index.opensearch]
+urls = ["http://{opensearch}"]
+prefix = "{tag}"
 
 [identity]
 issuer = "{issuer}"
@@ -166,6 +169,7 @@ realm = "{tag}"
             rabbitmq_user = self.rabbitmq.username(),
             s3 = near("s3")?,
             access_key = self.s3.username(),
+            opensearch = near("opensearch")?,
             keycloak = near("keycloak")?,
         )?;
         Ok(toml)

@@ -275,7 +275,7 @@ async fn a_read_that_began_outlives_the_deletion() {
         .await
         .expect("is there");
     blobs.mark(&info.key).await.expect("marks");
-    clock.advance(riwaq_blobs::DELETE_GRACE);
+    clock.advance(DELETE_GRACE);
     assert!(blobs.delete(&info.key).await.expect("deletes"));
     let read = reading.read_to_end(1 << 30).await.expect("reads");
     assert!(read == bytes);
