@@ -7,14 +7,10 @@
 )]
 
 mod bad_input;
-mod distributed;
 mod faults_cassandra;
-mod faults_network;
 mod faults_rabbitmq;
-mod faults_roles;
 mod keycloak_realm;
 mod kill;
-mod leftovers;
 mod main_job;
 mod oidc;
 mod operation;

@@ -7,11 +7,10 @@ use super::{MODES, Passed, REQUIRED, SCENARIOS};
 
 const HEAD: &str = "# What passes on what
 
-Written by `cargo xtask test` from what the suites printed; CI fails when it is not current. Each port has
+Written by `cargo xtask test` from what the suites printed. Each port has
 one suite, and each adapter runs the whole of it: against a real server where it has one, of the versions
 that `xtask/src/backends/versions.rs` pins. A scenario drives the whole program over HTTP: `embedded` is all
-roles in one process on the adapters that need no server, `distributed` is two processes of each role on
-Cassandra, MinIO, RabbitMQ, OpenSearch and Keycloak.
+roles in one process on the adapters that need no server.
 
 ✓ passed. An empty cell is a case that the adapter's suite does not have, such as the ones of a single
 adapter, or of the memory under injected faults.
