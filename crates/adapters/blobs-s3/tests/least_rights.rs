@@ -1,5 +1,9 @@
 //! The policy of docs/operations/object-storage.md is enough, and reaches no other bucket.
-#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and lives by the server's own time"
+)]
 
 #[path = "support/minio_admin.rs"]
 mod minio_admin;

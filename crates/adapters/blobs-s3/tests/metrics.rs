@@ -1,5 +1,4 @@
 //! What an operator sees of the calls.
-#![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod support;
 

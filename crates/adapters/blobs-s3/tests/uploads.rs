@@ -1,9 +1,5 @@
 //! Uploads that become several parts: what is sent, what survives, and what is left in the bucket.
-#![expect(
-    clippy::expect_used,
-    clippy::print_stdout,
-    reason = "a test fails by panicking and says what it saw"
-)]
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod support;
 
