@@ -7,8 +7,6 @@
 )]
 
 mod bad_input;
-mod faults_cassandra;
-mod faults_rabbitmq;
 mod keycloak_realm;
 mod kill;
 mod main_job;
