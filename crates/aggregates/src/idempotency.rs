@@ -4,28 +4,23 @@
 //! after a crash finds what the first attempt made, and a hash of the request, so that a key is not
 //! used for something else.
 
-mod unended;
-
 use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use riwaq_clock::SharedClock;
-use riwaq_records::{Decision, Expect, RecordsError, Store, Stored, Table};
+use riwaq_records::{Decision, Expect, Store, Stored, Table};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::id::{later, new_id};
 use crate::{Error, Result, new_op_id};
-use unended::UnendedKeys;
 
 /// The longest key, in characters (printable ASCII).
 pub const MAX_IDEMPOTENCY_KEY_CHARS: usize = 255;
 
 /// How often the row of a key is tried when others change it at the same time.
 const ATTEMPTS: usize = 8;
-/// A key that could not be ended is tried once more at once, unless the first try took longer than this.
-const QUICK: Duration = Duration::from_secs(1);
 
 /// Settings of idempotency keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,7 +113,6 @@ pub struct Idempotency {
     store: Store,
     clock: SharedClock,
     options: IdempotencyOptions,
-    unended: UnendedKeys,
 }
 
 /// What a key says about a request.
@@ -176,7 +170,6 @@ impl Idempotency {
             store,
             clock,
             options,
-            unended: UnendedKeys::default(),
         }
     }
 
@@ -185,20 +178,12 @@ impl Idempotency {
     /// # Errors
     /// [`Error::InvalidInput`] for a key that is empty, too long or not printable ASCII;
     /// [`Error::IdempotencyMismatch`] when it was used for another request;
-    /// [`Error::StillRunning`]; [`Error::Records`], never with an unknown outcome: whatever became of the key, nothing
-    /// was done under it.
+    /// [`Error::StillRunning`]; [`Error::Records`].
     pub async fn begin(&self, user_id: Uuid, key: &str, request_hash: [u8; 32]) -> Result<Begun> {
         check_key(key)?;
-        let begun = self.begin_key(user_id, key, request_hash).await?;
-        // The store is there again, if it ever was away.
-        self.end_one_left().await;
-        Ok(begun)
-    }
-
-    async fn begin_key(&self, user_id: Uuid, key: &str, request_hash: [u8; 32]) -> Result<Begun> {
         let op_id = new_op_id();
         let fresh = self.fresh_row(user_id, key, request_hash);
-        let mut decision = self.insert(&fresh, op_id).await?;
+        let mut decision = self.store.insert_if_absent(&fresh, op_id).await?;
         for _ in 0..ATTEMPTS {
             let current = match decision {
                 Decision::Applied => return Ok(Begun::Started(Ticket { row: fresh, op_id })),
@@ -206,7 +191,7 @@ impl Idempotency {
                     current: Some(current),
                 } => current,
                 Decision::Refused { current: None } => {
-                    decision = self.insert(&fresh, op_id).await?;
+                    decision = self.store.insert_if_absent(&fresh, op_id).await?;
                     continue;
                 }
             };
@@ -219,36 +204,15 @@ impl Idempotency {
                     ..current.row
                 },
             };
-            let expected = Expect::op_id(current.op_id);
-            let set = self.store.compare_and_set(&taken, expected, op_id).await;
-            decision = set.map_err(|error| self.not_begun(error, &taken, op_id))?;
+            decision = self
+                .store
+                .compare_and_set(&taken, Expect::op_id(current.op_id), op_id)
+                .await?;
             if decision.is_applied() {
                 return Ok(Begun::Started(Ticket { row: taken, op_id }));
             }
         }
         Err(Error::StillRunning)
-    }
-
-    async fn insert(&self, row: &KeyRow, op_id: Uuid) -> Result<Decision<KeyRow>> {
-        let inserted = self.store.insert_if_absent(row, op_id).await;
-        inserted.map_err(|error| self.not_begun(error, row, op_id))
-    }
-
-    /// Where the row may have been written all the same, it must not stand in the way of the repetition.
-    fn not_begun(&self, error: RecordsError, row: &KeyRow, op_id: Uuid) -> Error {
-        let RecordsError::Unknown { reason } = error else {
-            return error.into();
-        };
-        self.leave(row.clone(), op_id, Progress::Open);
-        RecordsError::Unavailable { reason }.into()
-    }
-
-    /// Each request that has begun ends one that was left.
-    async fn end_one_left(&self) {
-        if let Some(left) = self.unended.take() {
-            // It is left again where that fails.
-            let _ended = self.end(left.row, left.op_id).await;
-        }
     }
 
     /// Records the answer; every repetition gets it until the key expires.
@@ -270,25 +234,13 @@ impl Idempotency {
     /// # Errors
     /// [`Error::Records`].
     pub async fn release(&self, ticket: Ticket) -> Result<()> {
-        let row = ticket.row;
-        let key = (row.service.clone(), row.user_id, row.key.clone());
-        let expected = Expect::op_id(ticket.op_id);
-        let deleted = self
+        let key = (ticket.row.service, ticket.row.user_id, ticket.row.key);
+        // Refused means that another took it over: it is theirs to end.
+        let _whoever = self
             .store
-            .delete_if::<KeyRow>(key, expected, new_op_id())
-            .await;
-        match deleted {
-            // Refused means that another took it over: it is theirs to end.
-            Ok(_) => Ok(()),
-            Err(error) => {
-                self.leave(row, ticket.op_id, Progress::Open);
-                Err(error.into())
-            }
-        }
-    }
-
-    fn leave(&self, row: KeyRow, op_id: Uuid, progress: Progress) {
-        self.unended.add(KeyRow { progress, ..row }, op_id);
+            .delete_if::<KeyRow>(key, Expect::op_id(ticket.op_id), new_op_id())
+            .await?;
+        Ok(())
     }
 
     /// Leaves the key open: it is not known whether anything was done. A repetition of the same
@@ -366,13 +318,6 @@ impl Idempotency {
         if row.request_hash != fresh.request_hash {
             return Err(Error::IdempotencyMismatch);
         }
-        let unended = match row.progress {
-            Progress::Running => self.unended.of(current.op_id),
-            Progress::Open | Progress::Finished => None,
-        };
-        if let Some(ended) = unended {
-            return Ok(ended.answer.map_or(Judged::Resume, Judged::Finished));
-        }
         match (row.progress, &row.answer) {
             (Progress::Finished, Some(answer)) => Ok(Judged::Finished(answer.clone())),
             (Progress::Running, _)
@@ -390,25 +335,20 @@ impl Idempotency {
 
     async fn end(&self, row: KeyRow, op_id: Uuid) -> Result<()> {
         let own = new_op_id();
-        let mut tries = 0;
-        loop {
-            let started = self.clock.monotonic();
-            let ended = self
+        let mut last = Ok(());
+        for _ in 0..2 {
+            match self
                 .store
                 .compare_and_set(&row, Expect::op_id(op_id), own)
-                .await;
-            let again = self.clock.monotonic().saturating_sub(started) < QUICK;
-            match ended {
+                .await
+            {
                 // Refused: another took it over, with the same effect, and ends it.
                 Ok(_) => return Ok(()),
-                Err(error) if error.is_retryable() && again && tries == 0 => tries += 1,
-                Err(error) => {
-                    let progress = row.progress;
-                    self.leave(row, op_id, progress);
-                    return Err(error.into());
-                }
+                Err(error) if error.is_retryable() => last = Err(error.into()),
+                Err(error) => return Err(error.into()),
             }
         }
+        last
     }
 }
 
