@@ -7,8 +7,20 @@
 )]
 
 mod bad_input;
+#[cfg(feature = "faults")]
+mod distributed;
+#[cfg(feature = "faults")]
+mod faults_cassandra;
+#[cfg(feature = "faults")]
+mod faults_network;
+#[cfg(feature = "faults")]
+mod faults_rabbitmq;
+#[cfg(feature = "faults")]
+mod faults_roles;
 mod keycloak_realm;
 mod kill;
+#[cfg(feature = "faults")]
+mod leftovers;
 mod main_job;
 mod oidc;
 mod operation;
