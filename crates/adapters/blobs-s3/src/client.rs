@@ -56,8 +56,8 @@ fn common(config: &Config, endpoint: &str) -> Builder {
         .credentials_provider(credentials)
         .force_path_style(config.path_style)
         .disable_s3_express_session_auth(true)
-        // Content is sent with a checksum that this crate computes (layout of crc32fast), which the server verifies: the SDK's
-        // own trailers cost six times the processor. What is read whole is checked here.
+        // Content is sent with a CRC-32 that this crate computes and the server verifies: the SDK's own trailers cost six times
+        // the processor. What is read whole is checked here.
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         // Reading has its own idle time-out, and sending ends with its attempt's.

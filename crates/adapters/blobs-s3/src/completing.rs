@@ -4,8 +4,6 @@
 //! (putting the parts together, writing the description) can be repeated and gives the same; a completion that a crash cut is
 //! ended by the next `complete`, `claim` or sweep.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use riwaq_blobs::rules::check_expected;
 use riwaq_blobs::{BlobInfo, BlobsError, Expected, Fence, UploadId};
@@ -16,10 +14,6 @@ use crate::layout::fresh_name;
 use crate::state::{Part, Piece, Sealed, UploadState};
 use crate::store::Condition;
 use crate::stored::Description;
-
-/// How often, and how far apart, it is looked whether another has put the parts together.
-const LOOKS: u32 = 20;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 /// What has to be done before an upload can be sealed.
 enum Step {
@@ -212,34 +206,8 @@ impl Inner {
         {
             return Ok(());
         }
-        // Another has put them together, or is just doing it.
-        for _ in 0..LOOKS {
-            match self.store.size(&object).await? {
-                Some(size) if size == bytes => return Ok(()),
-                Some(size) => {
-                    return Err(BlobsError::Corrupt(format!(
-                        "{object} has {size} bytes instead of {bytes}"
-                    )));
-                }
-                None => tokio::time::sleep(BETWEEN_LOOKS).await,
-            }
-        }
-        self.content_is_missing(id, &object).await
-    }
-
-    /// A blob that was deleted took its upload along; otherwise the content may still come.
-    async fn content_is_missing(&self, id: UploadId, object: &str) -> Result<(), BlobsError> {
-        self.states.invalidate(&id);
-        match self
-            .store
-            .load::<UploadState>(&self.layout.upload(&id))
-            .await?
-        {
-            None => Err(BlobsError::UploadNotFound),
-            Some(_) => Err(BlobsError::Unavailable(format!(
-                "{object} is not there (yet)"
-            ))),
-        }
+        // Another has put them together or is just doing it, or the server has lost them.
+        self.see_completed(id, state, &object).await
     }
 }
 

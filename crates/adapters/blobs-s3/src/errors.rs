@@ -14,6 +14,8 @@ pub(crate) enum Kind {
     NotFound,
     /// No such multipart upload.
     NoSuchUpload,
+    /// Parts of a multipart upload are not there (any more).
+    NoSuchPart,
     /// No such bucket.
     NoSuchBucket,
     /// The condition does not hold: the object is there already, or is not the one that was read.
@@ -47,6 +49,7 @@ impl Kind {
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::NotFound | Self::NoSuchUpload => "not_found",
+            Self::NoSuchPart => "no_part",
             Self::NoSuchBucket => "no_bucket",
             Self::Precondition => "precondition",
             Self::Denied => "denied",
@@ -63,6 +66,7 @@ impl Kind {
         match (code, status) {
             (Some("NoSuchKey" | "NotFound"), _) => Self::NotFound,
             (Some("NoSuchUpload"), _) => Self::NoSuchUpload,
+            (Some("InvalidPart"), _) => Self::NoSuchPart,
             (Some("NoSuchBucket"), _) => Self::NoSuchBucket,
             (Some("PreconditionFailed" | "ConditionalRequestConflict"), _) | (_, Some(412)) => {
                 Self::Precondition
@@ -184,6 +188,7 @@ mod tests {
             (None, 404, Kind::NotFound),
             (Some("NoSuchBucket"), 404, Kind::NoSuchBucket),
             (Some("NoSuchUpload"), 404, Kind::NoSuchUpload),
+            (Some("InvalidPart"), 400, Kind::NoSuchPart),
             (Some("PreconditionFailed"), 412, Kind::Precondition),
             (Some("ConditionalRequestConflict"), 409, Kind::Precondition),
             (Some("AccessDenied"), 403, Kind::Denied),

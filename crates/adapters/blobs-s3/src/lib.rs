@@ -28,6 +28,7 @@ mod documents;
 mod errors;
 mod layout;
 mod links;
+mod lost;
 mod metrics;
 mod reading;
 mod sha256;
@@ -54,6 +55,7 @@ use url::Url;
 pub use config::{Config, MAX_PART_BYTES, MIN_PART_BYTES};
 use documents::Loaded;
 use layout::Layout;
+use lost::Missing;
 use state::UploadState;
 use store::{Condition, Store};
 use stored::Description;
@@ -130,6 +132,7 @@ pub(crate) struct Inner {
     /// Descriptions as this process last saw them; only what never changes is used of them.
     descriptions: Cache<BlobKey, Description>,
     expiries: Expiries,
+    missing: Missing,
 }
 
 impl std::fmt::Debug for Inner {
@@ -162,6 +165,7 @@ impl S3Blobs {
                 states: remembered(STATES),
                 descriptions: remembered(DESCRIPTIONS),
                 expiries: Expiries::default(),
+                missing: Missing::default(),
             }),
         })
     }

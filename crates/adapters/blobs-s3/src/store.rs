@@ -326,7 +326,7 @@ impl Store {
         })
     }
 
-    /// Puts the parts together; false where the upload is not there (any more).
+    /// Puts the parts together; false where the upload or parts of it are not there (any more).
     pub(crate) async fn complete_multipart(
         &self,
         name: &str,
@@ -349,18 +349,27 @@ impl Store {
             .key(name)
             .upload_id(upload_id)
             .multipart_upload(parts.build());
-        let more = Duration::from_secs(bytes / COMPLETE_BYTES_PER_SECOND);
         let sending = request
             .customize()
-            .config_override(longer(&self.config, more))
+            .config_override(longer(&self.config, joining(bytes)))
             .send();
         match self.call("complete_multipart_upload", sending).await {
             Ok(_) => Ok(true),
-            Err(refusal) if matches!(refusal.kind, Kind::NoSuchUpload | Kind::NotFound) => {
+            Err(refusal)
+                if matches!(
+                    refusal.kind,
+                    Kind::NoSuchUpload | Kind::NoSuchPart | Kind::NotFound
+                ) =>
+            {
                 Ok(false)
             }
             Err(refusal) => Err(refusal.into_error()),
         }
+    }
+
+    /// How long putting together so many bytes may take until whoever asked for it gives up: all tries in one.
+    pub(crate) fn longest_completion(&self, bytes: u64) -> Duration {
+        Duration::from_millis(self.config.operation_timeout_ms) + joining(bytes)
     }
 
     /// Forgets a multipart upload and its parts; none is not an error.
@@ -396,6 +405,11 @@ impl Store {
             .filter_map(|upload| upload.upload_id)
             .collect())
     }
+}
+
+/// How long a server may need to put so many bytes together.
+fn joining(bytes: u64) -> Duration {
+    Duration::from_secs(bytes / COMPLETE_BYTES_PER_SECOND)
 }
 
 /// As the header wants it (RFC 4648 §4 of the four bytes, the highest first).

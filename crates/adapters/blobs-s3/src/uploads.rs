@@ -114,7 +114,12 @@ impl Inner {
                 .abort_multipart(&name, &multipart.upload_id)
                 .await?;
         }
-        self.tidy(state, None).await?;
+        // One that was taken for lost may have been completed after all.
+        let content = match &state.sealed {
+            Some(sealed) if self.is_described(state).await? => sealed.content.as_deref(),
+            _ => None,
+        };
+        self.tidy(state, content).await?;
         self.store.delete(&self.layout.upload(&id)).await?;
         self.states.invalidate(&id);
         Ok(())
@@ -238,7 +243,11 @@ impl Inner {
                 .map(|()| Expired::Gone { unfinished: now }),
             Ending::Publish => {
                 match self.publish(id, state, false).await {
-                    Ok(_) | Err(BlobsError::UploadNotFound) => {}
+                    Ok(_) => {}
+                    Err(BlobsError::UploadNotFound) => {
+                        self.discard(id, state).await?;
+                        return gone(false);
+                    }
                     Err(error) => return Err(error),
                 }
                 let content = state

@@ -256,8 +256,20 @@ async fn a_download_that_is_cut_goes_on_where_it_was() {
     bucket.remove().await;
 }
 
-/// Does a whole upload as the port says one should: after every failure it asks where to go on.
+/// Sends a content until there is a blob of it: an upload that its server lost while completing it (as MinIO may, when whoever
+/// asks hangs up) is sent again, any other must come to its end.
 async fn persistently(blobs: &[S3Blobs; 2], content: &[u8], tries: &AtomicUsize) -> BlobInfo {
+    loop {
+        match once(blobs, content, tries).await {
+            Some(info) => return info,
+            None => println!("an upload was lost by the server while it was completed"),
+        }
+    }
+}
+
+/// Does a whole upload as the port says one should: after every failure it asks where to go on. None where the upload was there
+/// no more, once its completion had begun.
+async fn once(blobs: &[S3Blobs; 2], content: &[u8], tries: &AtomicUsize) -> Option<BlobInfo> {
     let deadline = Instant::now() + Duration::from_secs(120);
     let failed = |what: &str, error: &BlobsError| {
         assert!(Instant::now() < deadline, "{what} still fails: {error}");
@@ -285,14 +297,16 @@ async fn persistently(blobs: &[S3Blobs; 2], content: &[u8], tries: &AtomicUsize)
     let sha256 = Some(Sha256::of(content));
     loop {
         let blobs = &blobs[turn % 2];
+        let completes = offset == content.len();
         match step(blobs, &upload.id, fence, offset, content).await {
             Ok(Some(info)) => {
                 assert_eq!(
                     (info.size, Some(info.sha256)),
                     (content.len() as u64, sha256)
                 );
-                return info;
+                return Some(info);
             }
+            Err(BlobsError::UploadNotFound) if completes => return None,
             Ok(None) => offset = (offset + APPEND).min(content.len()),
             Err(error) => {
                 turn += failed("a step", &error) % 3;
@@ -305,6 +319,7 @@ async fn persistently(blobs: &[S3Blobs; 2], content: &[u8], tries: &AtomicUsize)
                         );
                         (fence, offset) = (claimed.fence, durable);
                     }
+                    Err(BlobsError::UploadNotFound) if completes => return None,
                     Err(error) => {
                         failed("claim", &error);
                     }
@@ -345,6 +360,7 @@ async fn answers_that_are_lost_double_nothing_and_lose_nothing() {
     };
     let config = Config {
         max_attempts: 2,
+        operation_timeout_ms: 20_000,
         ..config
     };
     let clock: SharedClock = SystemClock::shared();

@@ -6,6 +6,8 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::{FutureExt, StreamExt};
@@ -396,6 +398,71 @@ async fn a_deletion_and_a_completion_that_were_cut_are_ended_by_others() {
         assert_eq!(other.list(None, 10).await.expect("listed"), vec![]);
         let left: Vec<String> = bucket.names("").await;
         assert!(left.is_empty(), "{left:?}");
+    })
+    .await;
+}
+
+/// What a server does that hangs up on its own completion after it removed what it knew of the parts.
+async fn lose_a_part(bucket: &Bucket) {
+    let name = begun(bucket).await.pop().expect("a multipart upload");
+    let client = bucket.client();
+    let listed = client
+        .list_multipart_uploads()
+        .bucket(&bucket.config.bucket)
+        .prefix(&name);
+    let listed = listed.send().await.expect("listed");
+    let upload_id = listed.uploads()[0].upload_id().expect("an id").to_owned();
+    let other = pattern(5 * MIB, 99);
+    let part = client
+        .upload_part()
+        .bucket(&bucket.config.bucket)
+        .key(&name)
+        .upload_id(upload_id)
+        .part_number(1)
+        .checksum_crc32(BASE64_STANDARD.encode(crc32fast::hash(&other).to_be_bytes()))
+        .body(other.into());
+    part.send().await.expect("another content for the part");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_whose_parts_the_server_lost_is_ended_and_can_be_sent_again() {
+    with_each(async |_, bucket| {
+        let clock: SharedClock = SystemClock::shared();
+        let config = riwaq_blobs_s3::Config {
+            operation_timeout_ms: 1_000,
+            ..bucket.config.clone()
+        };
+        let blobs = open(config, &clock).await;
+        let content = pattern(7 * MIB, 8);
+        let upload = begin(&blobs).await;
+        let appended = blobs
+            .append(&upload.id, upload.fence, 0, body(&content))
+            .await;
+        appended.expect("appended");
+        lose_a_part(bucket).await;
+        // Another may be putting the parts together: that is waited for.
+        let ended = loop {
+            let ended = blobs
+                .complete(&upload.id, upload.fence, Expected::default())
+                .await;
+            if !matches!(ended, Err(BlobsError::Unavailable(_))) {
+                break ended;
+            }
+        };
+        assert!(
+            matches!(ended, Err(BlobsError::UploadNotFound)),
+            "{ended:?}"
+        );
+        let claimed = blobs.claim(&upload.id).await;
+        assert!(matches!(claimed, Err(BlobsError::UploadNotFound)));
+        assert_eq!(blobs.list(None, 10).await.expect("listed"), vec![]);
+        let names = begun(bucket).await;
+        blobs.expire_uploads().await.expect("swept");
+        assert_eq!(multiparts(bucket, &names).await, 0);
+        let left: Vec<String> = bucket.names("").await;
+        assert!(left.is_empty(), "{left:?}");
+        let info = support::stored(&blobs, &content).await;
+        assert_eq!(info.size, content.len() as u64);
     })
     .await;
 }
