@@ -62,7 +62,7 @@ async fn steps(console: &Console) -> Vec<(String, String, Value)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_run_finds_nothing_missing_and_takes_new_addresses_and_secrets() {
     let Some(realm) = realm().await else { return };
-    let console = realm.console().await;
+    let console = realm.console();
     let portal_before = secret(&console, "riwaq-portal").await;
     assert!(portal_before.len() >= 32, "made by Keycloak");
     let mut options = realm.options.clone();
@@ -116,7 +116,7 @@ async fn a_second_run_finds_nothing_missing_and_takes_new_addresses_and_secrets(
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_taken_away_comes_back_and_what_a_school_added_stays() {
     let Some(realm) = realm().await else { return };
-    let console = realm.console().await;
+    let console = realm.console();
     let flow_before = steps(&console).await;
     let names = ["riwaq-cli", "riwaq-users", "riwaq-directory"];
     for name in names {
@@ -271,7 +271,7 @@ async fn a_realm_that_somebody_else_has_made_is_brought_up() {
     assert_eq!(again.added, Vec::<String>::new());
     // Names of any script, roles, status: what the fields of accounts allow, and what the directory's client may do.
     let directory = realm.directory().await;
-    let console = realm.console().await;
+    let console = realm.console();
     console.allow_passwords().await;
     let zoe = NewAccount {
         id: Uuid::new_v4(),

@@ -61,6 +61,11 @@ impl CutWay {
         *self.shared.armed.lock().unwrap() = Some((request.to_owned(), loss));
     }
 
+    /// Whether no such request has come yet.
+    pub(crate) fn is_armed(&self) -> bool {
+        self.shared.armed.lock().unwrap().is_some()
+    }
+
     /// How many answers were lost.
     pub(crate) fn lost(&self) -> usize {
         self.shared.lost.load(Ordering::SeqCst)

@@ -41,7 +41,7 @@ impl Realm {
     /// One that is as Keycloak makes realms.
     pub(crate) async fn bare(server: &str) -> Self {
         let realm = Self::planned(server, None);
-        let console = realm.console().await;
+        let console = realm.console();
         let bare = json!({"realm": realm.options.realm_name, "enabled": true});
         assert_eq!(console.make_realm(bare).await, 201);
         realm
@@ -64,6 +64,8 @@ impl Realm {
             realm_name: name,
             public_url: "https://riwaq.example".into(),
             client_secrets: BTreeMap::from([("riwaq-directory".into(), SECRET.into())]),
+            // Making a realm takes seconds, and the machine is busy with other tests.
+            request_timeout_ms: 300_000,
             ..Provision::default()
         };
         let store = Store::new(Arc::new(Memory::with_tables(tables()).unwrap()));
@@ -77,9 +79,11 @@ impl Realm {
             client_secret: SECRET.into(),
             ca_file: self.options.ca_file.clone(),
             // A test machine is busy.
-            request_timeout_ms: 30_000,
-            turn_seconds: 180,
-            turn_timeout_ms: 60_000,
+            connect_timeout_ms: 30_000,
+            request_timeout_ms: 60_000,
+            turn_seconds: 360,
+            turn_timeout_ms: 300_000,
+            open_timeout_seconds: 300,
             ..Config::default()
         }
     }
@@ -99,8 +103,8 @@ impl Realm {
     }
 
     /// The server, as an administrator sees it.
-    pub(crate) async fn console(&self) -> Console {
-        Console::sign_in(&self.options).await
+    pub(crate) fn console(&self) -> Console {
+        Console::of(&self.options)
     }
 }
 
@@ -108,11 +112,13 @@ impl Realm {
 pub(crate) struct Console {
     client: reqwest::Client,
     base: String,
-    token: String,
+    server: String,
+    /// What an administrator signs in by: a token of the realm `master` lives for a minute only.
+    sign_in: [(&'static str, String); 4],
 }
 
 impl Console {
-    async fn sign_in(options: &Provision) -> Self {
+    fn of(options: &Provision) -> Self {
         // Another test of this program may have done so before.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder().no_proxy();
@@ -121,30 +127,28 @@ impl Console {
             let ca = reqwest::Certificate::from_pem(&pem).unwrap();
             builder = builder.add_root_certificate(ca);
         }
-        let client = builder.build().unwrap();
-        let server = options.server_url.trim_end_matches('/');
-        let form = [
-            ("grant_type", "password"),
-            ("client_id", "admin-cli"),
-            ("username", &options.admin_user),
-            ("password", &options.admin_password),
-        ];
-        let token: Value = client
-            .post(format!(
-                "{server}/realms/master/protocol/openid-connect/token"
-            ))
-            .form(&form)
-            .send()
-            .await
-            .unwrap()
-            .json()
-            .await
-            .unwrap();
+        let server = options.server_url.trim_end_matches('/').to_owned();
         Self {
-            client,
+            client: builder.build().unwrap(),
             base: format!("{server}/admin/realms/{}", options.realm_name),
-            token: token["access_token"].as_str().unwrap().to_owned(),
+            server,
+            sign_in: [
+                ("grant_type", "password".to_owned()),
+                ("client_id", "admin-cli".to_owned()),
+                ("username", options.admin_user.clone()),
+                ("password", options.admin_password.clone()),
+            ],
         }
+    }
+
+    async fn administrator(&self) -> String {
+        let address = format!(
+            "{}/realms/master/protocol/openid-connect/token",
+            self.server
+        );
+        let request = self.client.post(address).form(&self.sign_in);
+        let token: Value = request.send().await.unwrap().json().await.unwrap();
+        token["access_token"].as_str().unwrap().to_owned()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {
@@ -160,7 +164,7 @@ impl Console {
         let mut request = self
             .client
             .request(method, format!("{}{path}", self.base))
-            .bearer_auth(&self.token);
+            .bearer_auth(self.administrator().await);
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -172,7 +176,10 @@ impl Console {
 
     async fn make_realm(&self, realm: Value) -> u16 {
         let (realms, _) = self.base.rsplit_once('/').unwrap();
-        let request = self.client.post(realms).bearer_auth(&self.token);
+        let request = self
+            .client
+            .post(realms)
+            .bearer_auth(self.administrator().await);
         request.json(&realm).send().await.unwrap().status().as_u16()
     }
 
@@ -182,8 +189,13 @@ impl Console {
         found[0].clone()
     }
 
-    /// A client that may sign people in by password: the realm has none of its own.
+    /// A client that may sign people in by password: the realm has none of its own. And nobody is kept waiting: while
+    /// the outcome of one sign-in is still being noted, which Keycloak does after it has answered, it refuses the next
+    /// one of the same person as it refuses a wrong password.
     pub(crate) async fn allow_passwords(&self) {
+        let unguarded = json!({"bruteForceProtected": false});
+        let set = self.call(reqwest::Method::PUT, "", Some(unguarded)).await;
+        assert_eq!(set.0, 204);
         let client = json!({
             "clientId": GRANT_CLIENT, "publicClient": true, "directAccessGrantsEnabled": true,
             "standardFlowEnabled": false, "fullScopeAllowed": true,
