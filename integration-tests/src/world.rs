@@ -19,6 +19,8 @@ pub enum Mode {
     Embedded,
     /// The same with the records in a real Cassandra.
     CassandraRecords,
+    /// The same with the files' content in a real object storage.
+    S3Blobs,
     /// Two processes a role, on Cassandra, MinIO, RabbitMQ, OpenSearch and Keycloak.
     Distributed,
 }
@@ -30,6 +32,7 @@ impl Mode {
         match self {
             Self::Embedded => "embedded",
             Self::CassandraRecords => "embedded-cassandra",
+            Self::S3Blobs => "embedded-s3",
             Self::Distributed => "distributed",
         }
     }
@@ -104,6 +107,27 @@ impl World {
             builder = builder.variable(&format!("RIWAQ_RECORDS_CASSANDRA_{name}"), value);
         }
         Self::program(Mode::CassandraRecords, builder).await
+    }
+
+    /// Every role in one process, with the content of files in an object storage of the test's own choice, given as
+    /// `http://access:secret@host:port`.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn with_blobs_at(url: &str) -> Result<Self> {
+        let url = reqwest::Url::parse(url)?;
+        let port = url.port_or_known_default().unwrap_or_default();
+        let host = url.host_str().unwrap_or_default();
+        let endpoint = format!("{}://{host}:{port}", url.scheme());
+        let builder = ProgramBuilder::new()?
+            .variable("RIWAQ_BLOBS_ENGINE", "s3")
+            .variable("RIWAQ_BLOBS_S3_ENDPOINT", &endpoint)
+            .variable("RIWAQ_BLOBS_S3_ACCESS_KEY", url.username())
+            .variable(
+                "RIWAQ_BLOBS_S3_SECRET_KEY",
+                url.password().unwrap_or_default(),
+            );
+        Self::program(Mode::S3Blobs, builder).await
     }
 
     async fn program(mode: Mode, builder: ProgramBuilder) -> Result<Self> {

@@ -17,6 +17,7 @@ mod faults_network;
 mod faults_rabbitmq;
 #[cfg(feature = "faults")]
 mod faults_roles;
+mod faults_s3;
 mod keycloak_realm;
 mod kill;
 #[cfg(feature = "faults")]
