@@ -204,6 +204,14 @@ pub(crate) enum Dead {
         /// The dead letters' ids; all of them without any
         ids: Vec<String>,
     },
+    /// Remove dead letters for good, undelivered
+    Discard {
+        #[command(flatten)]
+        sources: Sources,
+        /// The dead letters' ids, as `list` prints them
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

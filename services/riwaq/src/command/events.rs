@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
-use riwaq_events::Events;
+use anyhow::{Context, Result, ensure};
+use riwaq_events::{Events, EventsError};
 
 use crate::adapters;
 use crate::cli::{Dead, Events as Command, Listen, Sources};
@@ -17,6 +17,7 @@ pub(crate) async fn run(command: Command) -> Result<()> {
     match command {
         Dead::List { sources } => list(&open(&sources).await?).await,
         Dead::Replay { sources, ids } => replay(&open(&sources).await?, &ids).await,
+        Dead::Discard { sources, ids } => discard(&open(&sources).await?, &ids).await,
     }
 }
 
@@ -57,22 +58,84 @@ async fn list(events: &Arc<dyn Events>) -> Result<()> {
     Ok(())
 }
 
+/// What is done with dead letters that are named.
+#[derive(Clone, Copy)]
+enum Deed {
+    Replay,
+    Discard,
+}
+
 async fn replay(events: &Arc<dyn Events>, ids: &[String]) -> Result<()> {
+    let replayed = if ids.is_empty() {
+        replay_all(events).await?
+    } else {
+        each(events, Deed::Replay, ids).await?
+    };
+    crate::print(&format!("{replayed} dead letters will be delivered again"));
+    Ok(())
+}
+
+async fn discard(events: &Arc<dyn Events>, ids: &[String]) -> Result<()> {
+    let discarded = each(events, Deed::Discard, ids).await?;
+    crate::print(&format!("{discarded} dead letters were removed"));
+    Ok(())
+}
+
+async fn replay_all(events: &Arc<dyn Events>) -> Result<u64> {
     let mut replayed = 0;
     for group in roles::groups() {
-        if ids.is_empty() {
-            replayed += events.replay_all(&group.name).await?;
-            continue;
-        }
-        for id in ids {
-            match events.replay(&group.name, id).await {
-                Ok(()) => replayed += 1,
-                // Ids are one group's own; another group does not know it.
-                Err(riwaq_events::EventsError::NoSuchDeadLetter { .. }) => {}
+        replayed += events.replay_all(&group.name).await?;
+    }
+    Ok(replayed)
+}
+
+/// Does it with each in whichever groups know the id, and says at the end which ids no group knows.
+async fn each(events: &Arc<dyn Events>, deed: Deed, ids: &[String]) -> Result<u64> {
+    let (mut done, mut unknown) = (0, Vec::new());
+    for id in ids {
+        let before = done;
+        for group in roles::groups() {
+            let result = match deed {
+                Deed::Replay => events.replay(&group.name, id).await,
+                Deed::Discard => events.discard(&group.name, id).await,
+            };
+            match result {
+                Ok(()) => done += 1,
+                Err(EventsError::NoSuchDeadLetter { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }
+        if done == before {
+            unknown.push(id.as_str());
+        }
     }
-    crate::print(&format!("{replayed} dead letters will be delivered again"));
-    Ok(())
+    ensure!(
+        unknown.is_empty(),
+        "no dead letter is called {} ({done} of {} were found; `riwaq events dead list` shows all)",
+        unknown.join(", "),
+        ids.len()
+    );
+    Ok(done)
+}
+
+#[cfg(test)]
+mod tests {
+    use riwaq_clock::SystemClock;
+    use riwaq_events::{MemoryEvents, RetryPolicy};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn ids_that_no_group_knows_are_named() {
+        let events: Arc<dyn Events> =
+            Arc::new(MemoryEvents::new(SystemClock::shared(), RetryPolicy::default()).unwrap());
+        for deed in [Deed::Replay, Deed::Discard] {
+            let ids = ["17".to_owned(), "nonsense".to_owned()];
+            let error = each(&events, deed, &ids).await.unwrap_err().to_string();
+            assert!(
+                error.contains("17, nonsense") && error.contains("0 of 2"),
+                "{error}"
+            );
+        }
+    }
 }
