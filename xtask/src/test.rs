@@ -40,6 +40,7 @@ const REQUIRED: &[&str] = &[
     "opensearch",
     "keycloak",
     "keycloak-tls",
+    "pebble",
     "authority",
     "python",
 ];

@@ -38,6 +38,8 @@ servers! {
     s3_second, "s3-second", "RIWAQ_TEST_S3_SECOND";
     /// The program of an installed MinIO, for tests that kill a server of their own.
     minio_program, "minio-node", "RIWAQ_TEST_MINIO_PROGRAM";
+    /// The program of an installed Pebble, for tests that order certificates from an authority of their own.
+    pebble_program, "pebble", "RIWAQ_TEST_PEBBLE_PROGRAM";
     /// RabbitMQ: `amqp://user:password@host:port/%2f`; the user may administer it.
     rabbitmq, "rabbitmq", "RIWAQ_TEST_RABBITMQ";
     /// The same RabbitMQ over TLS: `amqps://…`.

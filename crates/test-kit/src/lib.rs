@@ -21,7 +21,8 @@ mod tries;
 
 pub use backends::{
     Backend, authority, cassandra, cassandra_cluster, cassandra_home, keycloak, keycloak_tls,
-    minio_program, opensearch, python, rabbitmq, rabbitmq_home, rabbitmq_tls, s3, s3_second,
+    minio_program, opensearch, pebble_program, python, rabbitmq, rabbitmq_home, rabbitmq_tls, s3,
+    s3_second,
 };
 pub use browser::{Browser, Form, Page, sign_in_at};
 pub use cassandra_nodes::CassandraNodes;

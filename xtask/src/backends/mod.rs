@@ -17,6 +17,7 @@ mod keycloak;
 mod maven;
 mod minio;
 mod opensearch;
+mod pebble;
 mod place;
 mod probe;
 mod rabbitmq;

@@ -17,10 +17,10 @@ pub(crate) trait Server: Sync {
     /// The pinned version.
     fn version(&self) -> String;
 
-    /// Where a client finds it.
+    /// Where a client finds it; nothing for a program that tests start themselves.
     fn address(&self) -> String;
 
-    /// Its processes, in the order in which they start.
+    /// Its processes, in the order in which they start; none where tests start them.
     fn daemons(&self) -> &[Daemon];
 
     /// Fetches or builds the program, when it is missing.

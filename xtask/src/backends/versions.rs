@@ -48,6 +48,11 @@ pub(crate) const VERSITYGW: Go = Go {
     version: "v1.8.0",
 };
 
+pub(crate) const PEBBLE: Go = Go {
+    package: "github.com/letsencrypt/pebble/v2/cmd/pebble",
+    version: "v2.10.1",
+};
+
 /// RabbitMQ and the parts of Erlang that it starts with. Debian keeps one version in a release
 /// (3.10 in 12), signed by its archive.
 pub(crate) const RABBITMQ: &[&str] = &[

@@ -32,14 +32,73 @@ pub struct ServerConfig {
     pub metrics_token: Option<Secret>,
 }
 
-/// Certificate and key of a listener.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// TLS of a listener: from files, or by ACME.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct TlsConfig {
-    /// The certificate and those that vouch for it, in PEM.
+    /// The certificate and those that vouch for it, in PEM. Empty with `acme`.
     pub certificate_file: PathBuf,
-    /// The private key, in PEM.
+    /// The private key, in PEM. Empty with `acme`.
     pub key_file: PathBuf,
+    /// How often the two files are read again; what cannot be used leaves the certificate as it was.
+    pub reload_seconds: u64,
+    /// A second port, without TLS, that sends everybody to this one; none where something else does.
+    pub redirect_port: Option<u16>,
+    /// The port that it sends to, where browsers see another than the listener's own.
+    pub redirect_to_port: Option<u16>,
+    /// A certificate from an authority that speaks ACME, instead of files.
+    pub acme: Option<AcmeConfig>,
+}
+
+/// A certificate by ACME (RFC 8555), proved on the listener itself (TLS-ALPN-01, RFC 8737). For one gateway
+/// process that browsers reach on port 443 under its names; several share a certificate from files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AcmeConfig {
+    /// The names in the certificate; each must lead to this listener.
+    pub domains: Vec<String>,
+    /// Where the authority writes to, as `mailto:it@school.example`; it may ask for one.
+    pub contact: Vec<String>,
+    /// Whether somebody has read and accepted the authority's terms; nothing is asked of it before.
+    pub accept_terms: bool,
+    /// The authority's directory; the default is Let's Encrypt's.
+    pub directory_url: String,
+    /// The authority (PEM) that the directory's own certificate comes from; none: those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// Where the account's key and the certificate are kept; by default `acme` in the data folder.
+    pub folder: PathBuf,
+    /// After an order that failed; twice as long after each further one, at most 12 hours.
+    pub retry_seconds: u64,
+    /// How long one order may take.
+    pub order_timeout_seconds: u64,
+}
+
+impl Default for TlsConfig {
+    fn default() -> Self {
+        Self {
+            certificate_file: PathBuf::new(),
+            key_file: PathBuf::new(),
+            reload_seconds: 60,
+            redirect_port: None,
+            redirect_to_port: None,
+            acme: None,
+        }
+    }
+}
+
+impl Default for AcmeConfig {
+    fn default() -> Self {
+        Self {
+            domains: Vec::new(),
+            contact: Vec::new(),
+            accept_terms: false,
+            directory_url: "https://acme-v02.api.letsencrypt.org/directory".into(),
+            ca_file: None,
+            folder: PathBuf::new(),
+            retry_seconds: 900,
+            order_timeout_seconds: 300,
+        }
+    }
 }
 
 impl Default for ServerConfig {

@@ -17,12 +17,12 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
 use super::config::ServerConfig;
 use super::sendfile::{Connection, Outgoing};
+use super::tls::ListenerTls;
 use crate::tasks::TaskGroup;
 
 /// How long the loop rests when the system has no more descriptors.
@@ -36,7 +36,7 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Where and how connections are accepted.
 pub(super) struct Listening {
     pub(super) listener: TcpListener,
-    pub(super) tls: Option<Arc<rustls::ServerConfig>>,
+    pub(super) tls: Option<ListenerTls>,
     pub(super) router: Router,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Listening {
 struct Connections {
     builder: Arc<Builder<TokioExecutor>>,
     router: Router,
-    tls: Option<TlsAcceptor>,
+    tls: Option<ListenerTls>,
 }
 
 impl Listening {
@@ -64,7 +64,7 @@ impl Listening {
         let connections = Connections {
             builder: Arc::new(builder(config)),
             router: self.router,
-            tls: self.tls.map(TlsAcceptor::from),
+            tls: self.tls,
         };
         loop {
             let accepted = stop
@@ -130,7 +130,8 @@ impl Connections {
             return self.speak(stream, peer, Some(outgoing), watcher).await;
         };
         match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
-            Ok(Ok(stream)) => self.speak(stream, peer, None, watcher).await,
+            Ok(Ok(Some(stream))) => self.speak(stream, peer, None, watcher).await,
+            Ok(Ok(None)) => tracing::debug!("an authority has looked at a name"),
             Ok(Err(error)) => tracing::debug!(cause = %error, "TLS handshake failed"),
             Err(_) => tracing::debug!("TLS handshake took too long"),
         }

@@ -27,13 +27,13 @@ use utoipa::openapi::OpenApi;
 use crate::http_service::{BoxError, HttpService};
 use crate::tasks::TaskGroup;
 
-pub use config::{ServerConfig, TlsConfig};
+pub use config::{AcmeConfig, ServerConfig, TlsConfig};
 pub use health::{CheckReport, Health, Report};
 pub use observe::RouteLabel;
 pub use process::{Drained, Process, ServeError};
 pub use request::{RequestLayer, RequestService};
 pub use sendfile::FileContent;
-pub use tls::{TlsError, tls};
+pub use tls::{CertificateFacts, TlsError, inspect as inspect_certificate};
 
 /// A readiness check: an error says, for the log, what is missing.
 pub type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync>;

@@ -18,6 +18,7 @@ use super::head::HeadLayer;
 use super::health::Health;
 use super::listen::Listening;
 use super::request::RequestLayer;
+use super::tls::{self, ListenerTls, TlsError};
 use super::{Background, Check, Service, probes};
 use crate::code::Code;
 use crate::http_service::HttpService;
@@ -36,7 +37,7 @@ pub enum ServeError {
     Reflection(#[from] tonic_reflection::server::Error),
     /// TLS cannot be spoken.
     #[error(transparent)]
-    Tls(#[from] super::tls::TlsError),
+    Tls(#[from] TlsError),
     /// The listener has no address.
     #[error("the listener: {0}")]
     Listener(#[from] std::io::Error),
@@ -53,7 +54,6 @@ pub struct Drained {
 pub struct Process {
     clock: SharedClock,
     config: ServerConfig,
-    tls: Option<Arc<rustls::ServerConfig>>,
     metrics: MetricsHandle,
     checks: Vec<(&'static str, &'static str, Check)>,
     background: Vec<(&'static str, Background)>,
@@ -67,19 +67,11 @@ impl Process {
         Self {
             clock,
             config,
-            tls: None,
             metrics,
             checks: Vec::new(),
             background: Vec::new(),
             groups: Vec::new(),
         }
-    }
-
-    /// The listener speaks TLS.
-    #[must_use]
-    pub fn tls(mut self, tls: Arc<rustls::ServerConfig>) -> Self {
-        self.tls = Some(tls);
-        self
     }
 
     /// Hosts a service that is reached within the process: its checks, background tasks and changes are the
@@ -139,24 +131,58 @@ impl Process {
             .merge(probes)
             .layer(head);
         let address = listener.local_addr()?;
-        if let (None, Some(config)) = (&self.tls, &self.config.tls) {
-            self.tls = Some(super::tls::tls(config)?);
-        }
+        let (tls, redirecting) = self.tls(address).await?;
         let listening = Listening {
             listener,
-            tls: self.tls.clone(),
+            tls,
             router,
         };
         Ok(self
-            .run(name, address, listening, (health, reporter), shutdown)
+            .run(
+                name,
+                address,
+                (listening, redirecting),
+                (health, reporter),
+                shutdown,
+            )
             .await)
+    }
+
+    /// The TLS of the listener, kept fresh in the background, and the listener that sends there.
+    async fn tls(
+        &mut self,
+        address: SocketAddr,
+    ) -> Result<(Option<ListenerTls>, Option<Listening>), ServeError> {
+        let Some(config) = self.config.tls.clone() else {
+            return Ok((None, None));
+        };
+        let (tls, keeper) = tls::listener(&config, &self.clock).await?;
+        let keep: Background = Box::new(|closing| Box::pin(keeper.keep(closing)));
+        self.background.push(("certificate", keep));
+        let Some(port) = config.redirect_port else {
+            return Ok((Some(tls), None));
+        };
+        let second = SocketAddr::new(address.ip(), port);
+        let listener = TcpListener::bind(second).await.map_err(|error| {
+            TlsError::config(
+                "redirect_port",
+                format!("cannot listen at {second}: {error}"),
+            )
+        })?;
+        let router = tls::redirect(config.redirect_to_port.unwrap_or(address.port()));
+        let redirecting = Listening {
+            listener,
+            tls: None,
+            router,
+        };
+        Ok((Some(tls), Some(redirecting)))
     }
 
     async fn run(
         self,
         name: &'static str,
         address: SocketAddr,
-        listening: Listening,
+        (listening, redirecting): (Listening, Option<Listening>),
         (health, reporter): (Health, HealthReporter),
         shutdown: impl Future<Output = ()>,
     ) -> Drained {
@@ -177,7 +203,15 @@ impl Process {
         tracing::info!(service = name, %address, "serving");
 
         let stop = CancellationToken::new();
-        let accepting = listening.accept(&self.config, &connections, stop.clone());
+        let accepting = async {
+            let both = listening.accept(&self.config, &connections, stop.clone());
+            let Some(redirecting) = redirecting else {
+                return (both.await, None);
+            };
+            let redirecting = redirecting.accept(&self.config, &connections, stop.clone());
+            let (served, redirected) = tokio::join!(both, redirecting);
+            (served, Some(redirected))
+        };
         tokio::pin!(accepting);
         tokio::select! {
             () = shutdown => {}
@@ -188,13 +222,19 @@ impl Process {
         let delay = Duration::from_secs(self.config.drain_delay_seconds);
         let _ = tokio::time::timeout(delay, &mut accepting).await;
         stop.cancel();
-        let graceful = accepting.await;
+        let (graceful, redirected) = accepting.await;
 
         // Streams and background tasks end themselves on this; changes go on.
         work.close();
         self.groups.iter().for_each(TaskGroup::close);
         let until = tokio::time::Instant::now() + Duration::from_secs(self.config.drain_seconds);
-        let _ = tokio::time::timeout_at(until, graceful.shutdown()).await;
+        let ending = async {
+            graceful.shutdown().await;
+            if let Some(redirected) = redirected {
+                redirected.shutdown().await;
+            }
+        };
+        let _ = tokio::time::timeout_at(until, ending).await;
         let mut cut_off = 0;
         // Connections first: what they run is waited for in the groups after them.
         for group in std::iter::once(&connections)
