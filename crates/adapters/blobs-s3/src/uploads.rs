@@ -241,25 +241,28 @@ impl Inner {
                 .discard(id, state)
                 .await
                 .map(|()| Expired::Gone { unfinished: now }),
-            Ending::Publish => {
-                match self.publish(id, state, false).await {
-                    Ok(_) => {}
-                    Err(BlobsError::UploadNotFound) => {
-                        self.discard(id, state).await?;
-                        return gone(false);
-                    }
-                    Err(error) => return Err(error),
-                }
-                let content = state
-                    .sealed
-                    .as_ref()
-                    .and_then(|sealed| sealed.content.as_deref());
-                self.tidy(state, content).await?;
-                self.store.delete(&self.layout.upload(&id)).await?;
-                self.states.invalidate(&id);
-                gone(false)
-            }
+            Ending::Publish => self
+                .outlived(id, state)
+                .await
+                .map(|()| Expired::Gone { unfinished: false }),
         }
+    }
+
+    /// Sees that a completed upload has its blob, and forgets the upload.
+    async fn outlived(&self, id: UploadId, state: &UploadState) -> Result<(), BlobsError> {
+        match self.publish(id, state, false).await {
+            Ok(_) => {}
+            Err(BlobsError::UploadNotFound) => return self.discard(id, state).await,
+            Err(error) => return Err(error),
+        }
+        let content = state
+            .sealed
+            .as_ref()
+            .and_then(|sealed| sealed.content.as_deref());
+        self.tidy(state, content).await?;
+        self.store.delete(&self.layout.upload(&id)).await?;
+        self.states.invalidate(&id);
+        Ok(())
     }
 
     /// Changes the state of an upload; see [`crate::store::Store::change`].
