@@ -84,14 +84,14 @@ impl Identity {
         verified
     }
 
-    /// What the issuer tells `client` (a client id) about somebody who has signed out (OpenID Connect Back-Channel
+    /// What the issuer tells one of `clients` (by their ids) about somebody who has signed out (OpenID Connect Back-Channel
     /// Logout 1.0, section 2.6): signature, issuer, audience, times and kind of the token are checked, and that it
     /// names a session or a person. Whoever acts on it revokes its `jti`, so that it counts once.
     ///
     /// # Errors
     /// [`Refused`]; [`Refused::Revoked`] for one that came before, [`Refused::Unavailable`] where that cannot be told yet.
-    pub async fn verify_logout(&self, raw: &str, client: &str) -> Result<LogoutToken, Refused> {
-        self.0.verifier.verify_logout(raw, client).await
+    pub async fn verify_logout(&self, raw: &str, clients: &[&str]) -> Result<LogoutToken, Refused> {
+        self.0.verifier.verify_logout(raw, clients).await
     }
 
     /// The person behind a user's token.

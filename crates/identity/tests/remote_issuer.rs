@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 const NAME: &str = "https://sso.example.edu/realms/riwaq";
+const CLIENTS: [&str; 2] = ["riwaq-portal", "riwaq-cli"];
 const INTERNAL: &str = "http://keycloak.internal:8080/realms/riwaq";
 
 /// Keycloak, as far as verifiers see it.
@@ -421,7 +422,7 @@ async fn a_logout_token_names_who_is_gone() {
     let world = world();
     let verify = async |claims: &Value| {
         let token = world.server.sign(claims);
-        world.identity.verify_logout(&token, "riwaq-portal").await
+        world.identity.verify_logout(&token, &CLIENTS).await
     };
     let claims = logout_claims(&world);
     let gone = verify(&claims).await.unwrap();
@@ -441,7 +442,7 @@ async fn a_logout_token_names_who_is_gone() {
     assert!(verify(&without("sid")).await.unwrap().sid.is_none());
     assert!(verify(&without("sub")).await.unwrap().subject.is_none());
     assert!(
-        verify(&with("aud", json!(["other", "riwaq-portal"])))
+        verify(&with("aud", json!(["other", "riwaq-cli"])))
             .await
             .is_ok()
     );
@@ -483,7 +484,7 @@ async fn a_logout_token_counts_once() {
     let token = world.server.sign(&claims);
     let gone = world
         .identity
-        .verify_logout(&token, "riwaq-portal")
+        .verify_logout(&token, &CLIENTS)
         .await
         .unwrap();
     world.identity.revoke(Revocation {
@@ -492,7 +493,7 @@ async fn a_logout_token_counts_once() {
         not_before_unix_ms: gone.issued_ms + 1_000,
         expires_unix_ms: gone.expires_ms,
     });
-    let again = world.identity.verify_logout(&token, "riwaq-portal").await;
+    let again = world.identity.verify_logout(&token, &CLIENTS).await;
     assert_eq!(again.unwrap_err(), Refused::Revoked);
 }
 
@@ -511,19 +512,16 @@ async fn neither_kind_of_token_passes_for_the_other() {
     );
 
     let access = world.token();
-    let refused = world.identity.verify_logout(&access, "riwaq-portal").await;
+    let refused = world.identity.verify_logout(&access, &CLIENTS).await;
     assert!(refused.is_err());
     let strangers = TestKey::ed25519("first").sign(&logout_claims(&world));
-    let refused = world
-        .identity
-        .verify_logout(&strangers, "riwaq-portal")
-        .await;
+    let refused = world.identity.verify_logout(&strangers, &CLIENTS).await;
     assert_eq!(refused.unwrap_err(), Refused::Signature);
     let clock: SharedClock = world.clock.clone();
     let other = TestIssuer::new(clock);
     let refused = world
         .identity
-        .verify_logout(&other.sign(&logout_claims(&world)), "riwaq-portal")
+        .verify_logout(&other.sign(&logout_claims(&world)), &CLIENTS)
         .await;
     assert_eq!(refused.unwrap_err(), Refused::UnknownKey);
 }

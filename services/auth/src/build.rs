@@ -60,7 +60,7 @@ impl Parts {
             config.access_token_algorithm,
         );
         let skew = TimeDelta::milliseconds(i64::from(config.clock_skew_milliseconds));
-        let subjects = Subjects::new(store.clone(), clock.clone(), skew);
+        let subjects = Subjects::new(store.clone(), clock.clone(), skew, deps.issuing.is_own());
         let lifetime = seconds(config.lifetimes.access_token_seconds) + skew + REVOCATION_MARGIN;
         let revocations = Revocations::new(
             store.clone(),

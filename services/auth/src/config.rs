@@ -41,7 +41,7 @@ pub struct Config {
     pub key_refresh_seconds: u32,
     /// How access tokens are signed. ID tokens are signed with RS256.
     pub access_token_algorithm: SigningAlgorithm,
-    /// How far the clocks of replicas may differ, in milliseconds.
+    /// How far the clocks of replicas, and of an issuer elsewhere, may differ, in milliseconds.
     pub clock_skew_milliseconds: u32,
     /// How often account changes that a crash left unfinished are looked for, in seconds.
     pub sweep_seconds: u32,

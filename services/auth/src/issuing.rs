@@ -21,8 +21,8 @@ pub enum Issuing {
 pub struct Elsewhere {
     /// Its public name (`iss`).
     pub issuer: String,
-    /// The client by which browsers sign in: logout tokens are for it.
-    pub client_id: String,
+    /// The clients that people sign in by: logout tokens are for them.
+    pub clients: Vec<String>,
 }
 
 impl Issuing {

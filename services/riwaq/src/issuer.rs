@@ -8,6 +8,9 @@ use riwaq_kit::HttpService;
 
 use crate::config::{Config, DirectoryEngine};
 
+/// The public client of programs on people's machines.
+pub(crate) const NATIVE_CLIENT: &str = "riwaq-cli";
+
 /// The issuer of tokens.
 #[derive(Clone)]
 pub(crate) enum Issuer {
@@ -64,7 +67,10 @@ impl Issuer {
             Self::Own(_) => Issuing::Own,
             Self::Elsewhere(issuer) => Issuing::Elsewhere(Elsewhere {
                 issuer: issuer.name().to_owned(),
-                client_id: config.gateway.session.client_id.clone(),
+                clients: vec![
+                    config.gateway.session.client_id.clone(),
+                    NATIVE_CLIENT.to_owned(),
+                ],
             }),
         }
     }

@@ -54,18 +54,18 @@ struct Events {
     _logout: BTreeMap<String, serde_json::Value>,
 }
 
-/// Section 2.6, after the signature. `client` is the one that the token has to be for.
+/// Section 2.6, after the signature. The token has to be for one of `clients`.
 pub(super) fn check(
     payload: &[u8],
     config: &IdentityConfig,
-    client: &str,
+    clients: &[&str],
     now: DateTime<Utc>,
 ) -> Result<LogoutToken, Refused> {
     let claims: Claims = serde_json::from_slice(payload).map_err(|_| Refused::Malformed)?;
     if claims.iss != config.issuer {
         return Err(Refused::Issuer);
     }
-    if !claims.aud.names(client) {
+    if !clients.iter().any(|client| claims.aud.names(client)) {
         return Err(Refused::Audience);
     }
     if claims.nonce {

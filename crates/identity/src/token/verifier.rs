@@ -86,17 +86,17 @@ impl Verifier {
         Claims::read(&payload)?.check(raw, &self.config, self.clock.now())
     }
 
-    /// What the issuer says to `client` about somebody who has signed out.
+    /// What the issuer says to one of `clients` about somebody who has signed out.
     pub(crate) async fn verify_logout(
         &self,
         raw: &str,
-        client: &str,
+        clients: &[&str],
     ) -> Result<LogoutToken, Refused> {
         if raw.len() > self.config.max_token_bytes {
             return Err(Refused::TooLong);
         }
         let payload = self.signed(raw).await?;
-        let token = logout::check(&payload, &self.config, client, self.clock.now())?;
+        let token = logout::check(&payload, &self.config, clients, self.clock.now())?;
         if !self.revocations.is_loaded() {
             return Err(Refused::Unavailable);
         }

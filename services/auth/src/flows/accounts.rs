@@ -33,7 +33,8 @@ impl Accounts {
     }
 
     /// Changes an account. Roles and status take effect everywhere within seconds; a new password
-    /// and a closed account end every session, too.
+    /// and a closed account end every session, too. After the answer no token from before is accepted, and every one
+    /// that is made from then on is.
     pub(crate) async fn update(&self, id: Uuid, change: AccountChange) -> ApiResult<Account> {
         refuse_service_role(change.roles.iter().flatten())?;
         let ends_sessions = change.password.is_some()
@@ -42,19 +43,18 @@ impl Accounts {
                 .is_some_and(|status| status != AccountStatus::Active);
         let revokes = ends_sessions || change.roles.is_some() || change.status.is_some();
         let before = self.directory.get(&[id]).await?.pop();
-        if before
-            .as_ref()
-            .is_some_and(|before| changes_nothing(before, &change))
-        {
-            return before.ok_or_else(|| Problem::not_found("account"));
+        let account = match before.filter(|before| changes_nothing(before, &change)) {
+            Some(before) => before,
+            None => {
+                let update = self.directory.update(id, change);
+                self.change(id, revokes, ends_sessions, update).await?
+            }
+        };
+        if revokes {
+            // Also for a repeated change: the first one may have been cut off while it waited.
+            self.subjects.until_new_tokens_count(id).await;
         }
-        self.change(
-            id,
-            revokes,
-            ends_sessions,
-            self.directory.update(id, change),
-        )
-        .await
+        Ok(account)
     }
 
     /// Removes an account with its credentials; its tokens are refused. Idempotent.

@@ -59,7 +59,8 @@ impl Auth {
         }
         let form = Parameters::parse(body).map_err(NotDone::Request)?;
         let raw = form.require("logout_token").map_err(NotDone::Request)?;
-        let verified = self.identity.verify_logout(raw, &elsewhere.client_id).await;
+        let clients: Vec<&str> = elsewhere.clients.iter().map(String::as_str).collect();
+        let verified = self.identity.verify_logout(raw, &clients).await;
         let token = verified.map_err(|refused| {
             metrics::counter!("riwaq_auth_backchannel_logouts_total", "outcome" => "refused")
                 .increment(1);

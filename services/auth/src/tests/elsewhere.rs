@@ -1,5 +1,7 @@
 //! With an issuer elsewhere: what is not answered here, what still is, and what that issuer tells.
 
+use std::time::Duration;
+
 use http::{Method, Request, StatusCode, header};
 use riwaq_directory::{AccountChange, AccountStatus};
 use riwaq_identity::testing::TestKey;
@@ -27,13 +29,48 @@ impl World {
         })
     }
 
+    /// A token as Keycloak makes it: its time is in whole seconds, by a clock that is so many milliseconds ahead.
+    fn token_to_the_second(&self, person: Uuid, ahead_ms: i64) -> String {
+        use riwaq_clock::Clock as _;
+        let now = self.clock.now() + chrono::TimeDelta::milliseconds(ahead_ms);
+        let mut claims = self.issuer().user_claims(person, &[]);
+        claims.as_object_mut().unwrap().remove("iat_ms");
+        claims["iat"] = json!(now.timestamp());
+        self.issuer().sign(&claims)
+    }
+
     async fn tell(&self, claims: &Value) -> Answer {
         self.tell_raw(&self.issuer().sign(claims)).await
+    }
+
+    async fn given_roles(&self, person: Uuid, roles: &[&str]) {
+        let accounts = self.auth.accounts.clone();
+        let changing = accounts.update(person, with_roles(roles));
+        self.meanwhile(changing).await.unwrap();
+    }
+
+    /// Carries `work` out while the clock goes on.
+    async fn meanwhile<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = tokio::task::yield_now() => self.clock.advance(Duration::from_millis(10)),
+            }
+        }
     }
 
     async fn tell_raw(&self, token: &str) -> Answer {
         self.form(paths::BACKCHANNEL_LOGOUT, &[("logout_token", token)])
             .await
+    }
+}
+
+fn with_roles(roles: &[&str]) -> AccountChange {
+    AccountChange {
+        roles: Some(roles.iter().map(|role| (*role).to_owned()).collect()),
+        ..AccountChange::default()
     }
 }
 
@@ -216,7 +253,7 @@ async fn what_is_no_logout_token_of_the_issuer_for_us_ends_nothing() {
         format!("{header}.{}.", encode(world.logout_claims(sid).to_string()))
     };
     let mut for_another = world.logout_claims(sid);
-    for_another["aud"] = json!("riwaq-cli");
+    for_another["aud"] = json!("riwaq");
     let mut an_id_token = world.logout_claims(sid);
     an_id_token["nonce"] = json!("n");
     for bad in [
@@ -254,27 +291,121 @@ async fn an_issuer_of_our_own_has_no_back_channel() {
 }
 
 #[tokio::test]
+async fn whoever_signs_in_after_a_change_is_let_in_and_no_token_from_before_it_is() {
+    // At which moment of the second the change is made, and how far the issuer's clock is from ours.
+    for (moment, ahead) in [
+        (0, 0),
+        (1, 0),
+        (499, 500),
+        (500, 500),
+        (501, -500),
+        (999, 499),
+        (999, -499),
+    ] {
+        let world = World::with_issuer_elsewhere().await;
+        let zoe = world.zoe().await.id;
+        world.clock.advance(Duration::from_millis(moment));
+        let before = world.token_to_the_second(zoe, ahead);
+        world.identity.verify(&before).await.unwrap();
+        world.given_roles(zoe, &["teacher"]).await;
+        let refused = world.identity.verify(&before).await;
+        assert_eq!(refused.unwrap_err(), Refused::Revoked, "{moment} {ahead}");
+        let after = world.token_to_the_second(zoe, ahead);
+        let accepted = world.identity.verify(&after).await;
+        assert!(accepted.is_ok(), "{moment} {ahead}: {accepted:?}");
+        // A replica that starts later says the same.
+        let late = world.replica();
+        late.identity.load_revocations().await.unwrap();
+        let refused = late.identity.verify(&before).await;
+        assert_eq!(refused.unwrap_err(), Refused::Revoked, "{moment} {ahead}");
+        late.identity.verify(&after).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn until_a_change_is_acknowledged_the_second_that_it_is_made_in_is_refused_whole() {
+    let world = World::with_issuer_elsewhere().await;
+    let zoe = world.zoe().await.id;
+    let changed = {
+        let accounts = world.auth.accounts.clone();
+        let change = with_roles(&["teacher"]);
+        let mut changing = std::pin::pin!(accounts.update(zoe, change));
+        for _ in 0..100 {
+            assert!(futures::poll!(&mut changing).is_pending(), "too early");
+            tokio::task::yield_now().await;
+        }
+        // It is made by now, and nothing tells what was made before it from what is made after it.
+        let now = world.token_to_the_second(zoe, 0);
+        let refused = world.identity.verify(&now).await;
+        assert_eq!(refused.unwrap_err(), Refused::Revoked);
+        world.meanwhile(changing).await.unwrap()
+    };
+    assert_eq!(changed.roles, ["teacher".to_owned()].into());
+    let waited = {
+        use riwaq_clock::Clock as _;
+        world.clock.monotonic()
+    };
+    assert!(waited >= Duration::from_secs(1), "{waited:?}");
+    assert!(waited <= Duration::from_millis(2100), "{waited:?}");
+    // Repeating it finds it made, and the wait over.
+    let again = world.auth.accounts.update(zoe, with_roles(&["teacher"]));
+    assert_eq!(again.await.unwrap(), changed);
+}
+
+#[tokio::test]
+async fn a_repeated_change_waits_for_what_the_first_one_did_not() {
+    let world = World::with_issuer_elsewhere().await;
+    let zoe = world.zoe().await.id;
+    let accounts = world.auth.accounts.clone();
+    {
+        let mut cut_off = std::pin::pin!(accounts.update(zoe, with_roles(&["teacher"])));
+        for _ in 0..100 {
+            assert!(futures::poll!(&mut cut_off).is_pending(), "too early");
+            tokio::task::yield_now().await;
+        }
+    }
+    world.given_roles(zoe, &["teacher"]).await;
+    let after = world.token_to_the_second(zoe, 0);
+    world.identity.verify(&after).await.unwrap();
+}
+
+#[tokio::test]
+async fn changes_one_after_the_other_do_not_make_each_other_wait_longer() {
+    use riwaq_clock::Clock as _;
+    let world = World::with_issuer_elsewhere().await;
+    let zoe = world.zoe().await.id;
+    let all = (0..8).map(|n| {
+        let accounts = world.auth.accounts.clone();
+        async move {
+            accounts
+                .update(zoe, with_roles(&[&format!("role_{n}")]))
+                .await
+        }
+    });
+    let all = futures::future::join_all(all);
+    for changed in world.meanwhile(all).await {
+        changed.unwrap();
+    }
+    let waited = world.clock.monotonic();
+    assert!(waited <= Duration::from_millis(2100), "{waited:?}");
+}
+
+#[tokio::test]
 async fn sessions_that_the_directory_keeps_end_with_a_new_password_or_a_closed_account() {
     let world = World::with_issuer_elsewhere().await;
     let zoe = world.zoe().await.id;
     let ended = || world.directory.ended.lock().unwrap().len();
     let accounts = world.auth.accounts.clone();
-    let roles = AccountChange {
-        roles: Some(["teacher".to_owned()].into()),
-        ..AccountChange::default()
-    };
-    accounts.update(zoe, roles).await.unwrap();
+    let change = async |change| world.meanwhile(accounts.update(zoe, change)).await.unwrap();
+    change(with_roles(&["teacher"])).await;
     assert_eq!(ended(), 0, "new roles come with the next token");
-    accounts
-        .update(zoe, new_password("another long password"))
-        .await
-        .unwrap();
+    change(new_password("another long password")).await;
     assert_eq!(ended(), 1);
     let closed = AccountChange {
         status: Some(AccountStatus::Disabled),
         ..AccountChange::default()
     };
-    accounts.update(zoe, closed).await.unwrap();
+    change(closed).await;
     assert_eq!(*world.directory.ended.lock().unwrap(), [zoe, zoe]);
 }
 

@@ -203,7 +203,7 @@ impl World {
                 let name = issuer.name().to_owned();
                 let issuing = Issuing::Elsewhere(Elsewhere {
                     issuer: name.clone(),
-                    client_id: "riwaq-gateway".to_owned(),
+                    clients: vec!["riwaq-gateway".to_owned(), "riwaq-cli".to_owned()],
                 });
                 (issuer.keys(), name, issuing)
             }

@@ -76,7 +76,7 @@ fn clients(parts: &Parts) -> Result<Vec<ConfiguredClient>> {
         post_logout_redirect_uris: vec![format!("{public}/")],
     });
     clients.push(ConfiguredClient::Native {
-        client_id: "riwaq-cli".to_owned(),
+        client_id: crate::issuer::NATIVE_CLIENT.to_owned(),
         name: "Riwaq".to_owned(),
     });
     Ok(clients)

@@ -38,7 +38,7 @@ pub(super) fn wanted(options: &Provision) -> Result<Value, ProvisionError> {
         if let Some(url) = options
             .backchannel_logout_url
             .as_ref()
-            .filter(|_| id == PORTAL)
+            .filter(|_| client["attributes"]["backchannel.logout.url"].is_string())
         {
             client["attributes"]["backchannel.logout.url"] = json!(url);
         }
@@ -148,6 +148,29 @@ mod tests {
         assert_eq!(realm["defaultRole"]["name"], "default-roles-lycee-1");
         assert_eq!(realm["displayNameHtml"], "Études &amp; &lt;Lettres&gt;");
         assert!(!realm.to_string().contains("${RIWAQ"));
+    }
+
+    #[test]
+    fn both_clients_that_people_sign_in_by_are_told_of_ended_sessions() {
+        let told = Provision {
+            backchannel_logout_url: Some("http://gateway.internal/told".into()),
+            ..options()
+        };
+        for (options, expected) in [
+            (
+                options(),
+                format!("https://riwaq.example{BACKCHANNEL_LOGOUT_PATH}"),
+            ),
+            (told, "http://gateway.internal/told".to_owned()),
+        ] {
+            let realm = wanted(&options).unwrap();
+            for id in ["riwaq-portal", "riwaq-cli"] {
+                let url = &client(&realm, id)["attributes"]["backchannel.logout.url"];
+                assert_eq!(*url, json!(expected), "{id}");
+            }
+            let auth = &client(&realm, "riwaq-auth")["attributes"];
+            assert_eq!(auth["backchannel.logout.url"], Value::Null);
+        }
     }
 
     #[test]
