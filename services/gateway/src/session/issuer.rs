@@ -1,22 +1,19 @@
 //! The issuer of tokens, as its client sees it: OpenID Connect with code and PKCE, by the crate `openidconnect`.
 
+mod http;
+mod known;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use axum::body::{Body, to_bytes};
-use http::{Method, Request, header};
 use openidconnect::core::{
-    CoreAuthDisplay, CoreAuthenticationFlow, CoreClaimName, CoreClaimType, CoreClient,
-    CoreClientAuthMethod, CoreErrorResponseType, CoreGrantType, CoreIdToken, CoreJsonWebKey,
-    CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm, CoreJwsSigningAlgorithm,
-    CoreResponseMode, CoreResponseType, CoreSubjectIdentifierType, CoreTokenResponse,
+    CoreAuthenticationFlow, CoreErrorResponseType, CoreIdToken, CoreJwsSigningAlgorithm,
+    CoreTokenResponse,
 };
 use openidconnect::{
-    AdditionalProviderMetadata, AuthorizationCode, ClientId, ClientSecret, CsrfToken,
-    DiscoveryError, EndpointMaybeSet, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse,
-    IssuerUrl, Nonce, OAuth2TokenResponse, PkceCodeChallenge, PkceCodeVerifier, ProviderMetadata,
-    RedirectUrl, RefreshToken, RequestTokenError, Scope, TokenResponse,
+    AuthorizationCode, CsrfToken, IssuerUrl, Nonce, OAuth2TokenResponse, PkceCodeChallenge,
+    PkceCodeVerifier, RedirectUrl, RefreshToken, RequestTokenError, Scope, TokenResponse,
 };
 use riwaq_clock::SharedClock;
 use riwaq_kit::{Code, HttpService, Problem};
@@ -24,51 +21,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use url::Url;
 
+use self::known::{BELIEVED, Client, Known, SEEN};
 use crate::config::SessionConfig;
-
-/// How long what the issuer says of itself is believed.
-const BELIEVED: Duration = Duration::from_secs(300);
-/// How long it is left alone after it did not answer.
-const PAUSE: Duration = Duration::from_secs(1);
-/// How long one of its answers may take.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How large one of its answers may be.
-const MAX_ANSWER: usize = 1 << 20;
-
-/// What discovery says beyond the core.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Endings {
-    /// RFC 8414, section 2.
-    revocation_endpoint: Option<Url>,
-    /// OpenID Connect RP-Initiated Logout 1.0, section 2.1.
-    end_session_endpoint: Option<Url>,
-}
-
-impl AdditionalProviderMetadata for Endings {}
-
-type Metadata = ProviderMetadata<
-    Endings,
-    CoreAuthDisplay,
-    CoreClientAuthMethod,
-    CoreClaimName,
-    CoreClaimType,
-    CoreGrantType,
-    CoreJweContentEncryptionAlgorithm,
-    CoreJweKeyManagementAlgorithm,
-    CoreJsonWebKey,
-    CoreResponseMode,
-    CoreResponseType,
-    CoreSubjectIdentifierType,
->;
-
-type Client = CoreClient<
-    EndpointSet,
-    EndpointNotSet,
-    EndpointNotSet,
-    EndpointNotSet,
-    EndpointMaybeSet,
-    EndpointMaybeSet,
->;
 
 /// The issuer did not answer, or not as it should.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -124,11 +78,6 @@ struct Inner {
     asking: Mutex<Option<(Duration, IssuerError)>>,
 }
 
-struct Known {
-    metadata: Metadata,
-    since: Duration,
-}
-
 impl Issuer {
     /// `issuer` is its public address, `http` reaches it from here, `redirect` is where people come back to.
     pub(crate) fn new(
@@ -156,7 +105,7 @@ impl Issuer {
 
     /// Where to send somebody who wants to sign in.
     pub(crate) async fn begin(&self) -> Result<(Url, Begun), IssuerError> {
-        let client = self.0.client().await?;
+        let client = self.0.client_seen(SEEN).await?;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let flow = CoreAuthenticationFlow::AuthorizationCode;
         let request = client.authorize_url(flow, CsrfToken::new_random, Nonce::new_random);
@@ -235,7 +184,7 @@ impl Issuer {
     /// Ends the session at the issuer as well, as far as it offers that. The session here has ended already, so that
     /// failures are for the log only: the tokens die by themselves.
     pub(crate) async fn end(&self, refresh_token: Option<String>, id_token: Option<String>) {
-        let endings = match self.0.known().await {
+        let endings = match self.0.known(BELIEVED).await {
             Ok(known) => known.metadata.additional_metadata().clone(),
             Err(error) => {
                 return tracing::warn!(cause = %error, "a session was not ended at the issuer");
@@ -263,113 +212,6 @@ impl Issuer {
     }
 }
 
-impl Inner {
-    async fn client(&self) -> Result<Client, IssuerError> {
-        let known = self.known().await?;
-        let secret = self
-            .config
-            .client_secret
-            .as_ref()
-            .map(|secret| ClientSecret::new(secret.expose().to_owned()));
-        let id = ClientId::new(self.config.client_id.clone());
-        let client = CoreClient::from_provider_metadata(known.metadata.clone(), id, secret);
-        Ok(client.set_redirect_uri(self.redirect.clone()))
-    }
-
-    /// What the issuer says of itself, asked by one at a time, and not again at once after a failure.
-    async fn known(&self) -> Result<Arc<Known>, IssuerError> {
-        if let Some(known) = self.believed() {
-            return Ok(known);
-        }
-        let mut failure = self.asking.lock().await;
-        if let Some(known) = self.believed() {
-            return Ok(known);
-        }
-        let now = self.clock.monotonic();
-        if let Some((at, error)) = &*failure
-            && now < *at + PAUSE
-        {
-            return Err(error.clone());
-        }
-        match Metadata::discover_async(self.issuer.clone(), &self.http_client()).await {
-            Ok(metadata) => {
-                *failure = None;
-                let known = Arc::new(Known {
-                    metadata,
-                    since: self.clock.monotonic(),
-                });
-                self.known.store(Some(Arc::clone(&known)));
-                Ok(known)
-            }
-            Err(error) => {
-                let error = from_discovery(&error);
-                *failure = Some((self.clock.monotonic(), error.clone()));
-                Err(error)
-            }
-        }
-    }
-
-    fn believed(&self) -> Option<Arc<Known>> {
-        let known = self.known.load_full()?;
-        let age = self.clock.monotonic().saturating_sub(known.since);
-        (age < BELIEVED).then_some(known)
-    }
-
-    fn forget(&self) {
-        self.known.store(None);
-    }
-
-    /// The issuer by our own way to it, for `openidconnect`. Follows no redirects.
-    fn http_client(
-        &self,
-    ) -> impl Fn(HttpRequest) -> futures::future::BoxFuture<'static, Result<HttpResponse, IssuerError>>
-    {
-        let http = self.http.clone();
-        move |request| Box::pin(ask(http.clone(), request.map(Body::from)))
-    }
-
-    async fn post(
-        &self,
-        url: &Url,
-        mut form: Vec<(&'static str, String)>,
-    ) -> Result<(), IssuerError> {
-        form.push(("client_id", self.config.client_id.clone()));
-        if let Some(secret) = &self.config.client_secret {
-            form.push(("client_secret", secret.expose().to_owned()));
-        }
-        let body = serde_urlencoded::to_string(form).map_err(said)?;
-        let request = Request::builder().method(Method::POST).uri(url.as_str());
-        let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-        let answer = ask(
-            self.http.clone(),
-            request.body(Body::from(body)).map_err(said)?,
-        )
-        .await?;
-        if answer.status().is_client_error() || answer.status().is_server_error() {
-            return Err(IssuerError::Said(format!(
-                "it answered {}",
-                answer.status()
-            )));
-        }
-        Ok(())
-    }
-}
-
-async fn ask(http: HttpService, mut request: Request<Body>) -> Result<HttpResponse, IssuerError> {
-    riwaq_kit::context::inject(request.headers_mut());
-    let answer = async {
-        let answer = http.call(request).await.map_err(away)?;
-        let (head, body) = answer.into_parts();
-        let body = to_bytes(body, MAX_ANSWER).await.map_err(away)?;
-        if head.status.is_server_error() {
-            return Err(away(format!("it answered {}", head.status)));
-        }
-        Ok(http::Response::from_parts(head, body.to_vec()))
-    };
-    let in_time = tokio::time::timeout(PATIENCE, answer).await;
-    in_time.unwrap_or_else(|_| Err(away("it did not answer in time")))
-}
-
 fn tokens(answer: &CoreTokenResponse) -> Tokens {
     Tokens {
         access_token: answer.access_token().secret().clone(),
@@ -395,13 +237,6 @@ where
     match error {
         RequestTokenError::Request(error) => error,
         error => IssuerError::Said(flat(&error)),
-    }
-}
-
-fn from_discovery(error: &DiscoveryError<IssuerError>) -> IssuerError {
-    match error {
-        DiscoveryError::Request(error) => error.clone(),
-        error => IssuerError::Said(flat(error)),
     }
 }
 

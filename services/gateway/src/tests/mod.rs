@@ -3,6 +3,7 @@
 mod edge;
 mod issuer;
 mod pages;
+mod renewal;
 mod sessions;
 mod sockets;
 mod world;
