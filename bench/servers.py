@@ -43,13 +43,15 @@ class Server:
 
 
 class Riwaq(Server):
-    """All roles in one process, in a folder of its own. `settings` are more variables (`RIWAQ_*`)."""
+    """All roles in one process, in a folder of its own. `settings` are more variables (`RIWAQ_*`); `prepare` is told the
+    address before the start, and gives such as depend on it."""
 
     name = "Riwaq"
 
-    def __init__(self, program, folder, **settings):
+    def __init__(self, program, folder, prepare=None, **settings):
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
+        settings.update(prepare(self.base) if prepare else {})
         command = [program, "dev", "--port", str(self.port), "--data-dir", str(folder), "--demo-password", PASSWORD]
         self.start(command, f"{folder}.log", "/readyz", env={**os.environ, **settings})
 
