@@ -43,7 +43,7 @@ const REQUIRED: &[(&str, &[&str])] = &[
 ];
 
 /// Every way to run the program in which scenarios must have passed.
-const MODES: &[&str] = &["embedded"];
+const MODES: &[&str] = &["embedded", "distributed"];
 
 /// What passed: for each port or for the scenarios, for each adapter or mode, the behaviours.
 type Passed = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;

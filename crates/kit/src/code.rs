@@ -1,5 +1,7 @@
 //! The closed set of error codes, and its one mapping to HTTP and to gRPC.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -127,6 +129,15 @@ impl Code {
     #[must_use]
     pub const fn grpc_code(self) -> tonic::Code {
         self.facts().grpc
+    }
+
+    /// When it is worth trying again, where nothing has to change but time.
+    #[must_use]
+    pub const fn comes_back(self) -> Option<Duration> {
+        match self {
+            Self::BadGateway | Self::Unavailable | Self::Timeout => Some(Duration::from_secs(1)),
+            _ => None,
+        }
     }
 
     /// The code that is written so, if there is one.

@@ -19,6 +19,9 @@ pub struct Patience {
     pub each: Duration,
     /// The pause before the second try where the answer names none; it doubles.
     pub pause: Duration,
+    /// How long it waits for an earlier try of its own that is still under way (409 with `Retry-After`): its process may
+    /// have been killed, and is not taken for dead at once. What is answered so does not count as a try.
+    pub under_way: Duration,
 }
 
 impl Default for Patience {
@@ -28,6 +31,7 @@ impl Default for Patience {
             tries: 3,
             each: Duration::from_secs(20),
             pause: Duration::from_millis(300),
+            under_way: Duration::from_secs(60),
         }
     }
 }
@@ -55,8 +59,13 @@ fn is_settled(answer: &Answer) -> bool {
     answer.status < 500 && answer.status != 429
 }
 
+fn is_under_way(answer: &Answer) -> bool {
+    answer.status == 409 && retry_after(answer).is_some()
+}
+
 impl Client {
-    /// Sends what `build` builds until an answer comes that settles it: anything but 5xx, 429 and no answer.
+    /// Sends what `build` builds until an answer comes that settles it: anything but 5xx, 429, no answer, and that an
+    /// earlier try is still under way.
     /// A change must carry an `Idempotency-Key`, the same at every try, or be harmless to repeat.
     pub async fn try_hard(
         &self,
@@ -68,8 +77,10 @@ impl Client {
         let mut pause = patience.pause;
         loop {
             let answer = self.one_try(patience.each, &build).await;
+            let meets_itself =
+                answer.as_ref().is_ok_and(is_under_way) && began.elapsed() < patience.under_way;
             let settled = answer.as_ref().is_ok_and(is_settled);
-            if settled || tries == patience.tries {
+            if !meets_itself && (settled || tries == patience.tries) {
                 return Tried {
                     answer,
                     tries,
@@ -78,8 +89,10 @@ impl Client {
             }
             let asked = answer.as_ref().ok().and_then(retry_after);
             tokio::time::sleep(asked.unwrap_or(pause).min(LONGEST_PAUSE)).await;
-            pause *= 2;
-            tries += 1;
+            if !meets_itself {
+                pause *= 2;
+                tries += 1;
+            }
         }
     }
 

@@ -131,6 +131,8 @@ address_map = {{ {map} }}
 user = "{CASSANDRA_USER}"
 keyspace = "{tag}"
 replication_factor = {copies}
+# Nodes and processes share one machine with whatever else is being tested there.
+request_timeout_ms = 5000
 
 [events]
 engine = "rabbitmq"

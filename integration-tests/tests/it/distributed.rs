@@ -3,9 +3,14 @@
 use anyhow::{Result, bail};
 use riwaq_integration_tests::{NotRun, Scenario, World, run};
 
-use crate::{SCENARIOS, faults_network, faults_roles, leftovers};
+use crate::{SCENARIOS, leftovers};
+#[cfg(feature = "faults")]
+use crate::{faults_network, faults_roles};
 
 /// What is broken, after the scenarios: the lines to backends, then processes.
+#[cfg(not(feature = "faults"))]
+const FAULTS: &[Scenario] = &[];
+#[cfg(feature = "faults")]
 const FAULTS: &[Scenario] = &[
     Scenario {
         name: "the_main_job_over_slow_lines",

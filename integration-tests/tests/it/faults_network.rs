@@ -211,13 +211,35 @@ async fn without_the_issuer(world: &World, school: &School) -> Result<()> {
         answer.expect(200).with_context(|| path.to_owned())?;
     }
     school.course("Sans l'émetteur").await?;
-    // A browser that comes back from the issuer with a code cannot be let in, and is told why.
-    let callback = "/api/auth/session/login?return_to=/";
+    signing_in_says_why_it_cannot(world).await
+}
+
+/// Nobody is sent to a page that does not answer: the gateway says so itself, to programs and to people.
+async fn signing_in_says_why_it_cannot(world: &World) -> Result<()> {
+    let login = "/api/auth/session/login?return_to=/";
     let client = world.client();
-    let answer = tokio::time::timeout(BOUND, client.get(callback)).await??;
-    if answer.status >= 400 {
-        ensure!(answer.status == 503, "{} {}", answer.status, answer.text());
-        ensure!(retry_after(&answer).is_some(), "{}", answer.text());
+    let began = Instant::now();
+    let mut refused = 0;
+    // Connections go to the gateways in turn: by each of them.
+    while refused < 2 {
+        let answer = tokio::time::timeout(BOUND, client.get(login)).await??;
+        if answer.status >= 400 {
+            is_clean(&answer)?;
+            refused += 1;
+            continue;
+        }
+        // What the issuer said a moment ago is believed for that long.
+        ensure!(began.elapsed() < BOUND, "still sent to the issuer");
+        refused = 0;
+        tokio::time::sleep(Duration::from_millis(500)).await;
     }
+    let request = client.request(Method::GET, login);
+    let request = request
+        .header("accept", "text/html")
+        .header("accept-language", "fr");
+    let page = tokio::time::timeout(BOUND, client.send(request)).await??;
+    ensure!(page.status == 503, "{} {}", page.status, page.text());
+    ensure!(retry_after(&page).is_some(), "no Retry-After");
+    ensure!(page.text().contains("ne répond pas"), "{}", page.text());
     Ok(())
 }

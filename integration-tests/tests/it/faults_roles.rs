@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use riwaq_integration_tests::{Load, LoadKind, ROLES, School, World, rounds};
@@ -20,8 +20,6 @@ const KINDS: [LoadKind; 6] = [
 ];
 /// Operations that end before the next thing is broken, and before it is mended.
 const BETWEEN: u64 = 12;
-/// Three tries altogether.
-const LONGEST: Duration = Duration::from_secs(20);
 
 pub(crate) async fn a_replica_of_every_role_is_killed_under_load(world: &mut World) -> Result<()> {
     let mut random = StdRng::seed_from_u64(20_261_121);
@@ -43,11 +41,6 @@ pub(crate) async fn a_replica_of_every_role_is_killed_under_load(world: &mut Wor
     println!(
         "{rounds} rounds, {} processes killed: {totals}",
         rounds * ROLES.len() as u64
-    );
-    ensure!(
-        totals.longest < LONGEST,
-        "a request took {:?}",
-        totals.longest
     );
     Ok(())
 }

@@ -7,7 +7,6 @@
 )]
 
 mod bad_input;
-#[cfg(feature = "faults")]
 mod distributed;
 #[cfg(feature = "faults")]
 mod faults_cassandra;
@@ -20,7 +19,6 @@ mod faults_roles;
 mod faults_s3;
 mod keycloak_realm;
 mod kill;
-#[cfg(feature = "faults")]
 mod leftovers;
 mod main_job;
 mod oidc;

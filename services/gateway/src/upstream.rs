@@ -15,6 +15,10 @@ use riwaq_kit::{HttpService, TaskGroup};
 use tower::service_fn;
 use url::Url;
 
+use unsent::Unsent;
+
+mod unsent;
+
 /// How long making a connection may take.
 const CONNECT: Duration = Duration::from_secs(2);
 /// How long an unused connection is kept. Shorter than the service keeps it, so that it is not us who lose the race.
@@ -74,8 +78,8 @@ struct Host {
 /// The service `role` at these addresses (`http://host:port`), as an HTTP service. Requests go to the less busy of
 /// two addresses taken in turn; one that refuses connections is left alone for a moment.
 ///
-/// A request is sent to another address only when it has no body, and when either no connection was made, or it is a
-/// read (`GET`, `HEAD`) whose route says that it may be repeated.
+/// A request is sent to another address when nothing of it was sent to the first, or when it is a read (`GET`, `HEAD`)
+/// without a body whose route says that it may be repeated.
 ///
 /// # Errors
 /// [`UpstreamError::Address`].
@@ -152,9 +156,11 @@ impl Replicas {
             .extensions_mut()
             .remove::<hyper::upgrade::OnUpgrade>();
         let bodyless = request.body().is_end_stream();
-        let safe = matches!(*request.method(), Method::GET | Method::HEAD)
+        let safe = bodyless
+            && matches!(*request.method(), Method::GET | Method::HEAD)
             && request.extensions_mut().remove::<MayRepeat>().is_some();
-        let mut again = bodyless.then(|| copy(&request));
+        let mut again = Some(copy(&request));
+        let (mut request, mut unsent) = Unsent::wrap(request);
         let mut tried = None;
         loop {
             let host = self.choose(tried);
@@ -169,13 +175,13 @@ impl Replicas {
                     .saturating_add(u64::try_from(REST.as_millis()).unwrap_or(u64::MAX));
                 host.down_until.store(until, Ordering::Relaxed);
             }
-            match again
-                .take()
-                .filter(|_| tried.is_none() && (connect || safe))
-            {
-                Some(copy) => {
+            // Without a connection nobody has read of the body.
+            let body = if connect { unsent.take() } else { None };
+            let body = body.or_else(|| safe.then(Body::empty));
+            match again.take().zip(body) {
+                Some((copy, body)) => {
                     tried = Some(host);
-                    request = copy;
+                    (request, unsent) = Unsent::wrap(copy.map(|()| body));
                 }
                 None if connect => {
                     return Err(UpstreamError::Connect {
@@ -256,9 +262,9 @@ impl Replicas {
     }
 }
 
-/// The same request again; it has no body.
-fn copy(request: &Request<Body>) -> Request<Body> {
-    let mut copy = Request::new(Body::empty());
+/// The same request without its body.
+fn copy(request: &Request<Body>) -> Request<()> {
+    let mut copy = Request::new(());
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();

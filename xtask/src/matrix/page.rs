@@ -10,10 +10,11 @@ const HEAD: &str = "# What passes on what
 Written by `cargo xtask test` from what the suites printed. Each port has
 one suite, and each adapter runs the whole of it: against a real server where it has one, of the versions
 that `xtask/src/backends/versions.rs` pins. A scenario drives the whole program over HTTP: `embedded` is all
-roles in one process on the adapters that need no server.
+roles in one process on the adapters that need no server, `distributed` is two processes a role on Cassandra (three
+nodes), MinIO, RabbitMQ, OpenSearch and Keycloak.
 
 ✓ passed. An empty cell is a case that the adapter's suite does not have, such as the ones of a single
-adapter, or of the memory under injected faults.
+adapter, or of the memory under injected faults; or a fault that one process cannot have.
 ";
 
 /// One table for each port, and one for the scenarios.

@@ -48,14 +48,14 @@ struct Inner {
 }
 
 impl Problem {
-    /// A problem with a code and a sentence about this occurrence.
+    /// A problem with a code and a sentence about this occurrence. One that passes by itself says when to come back.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner {
             code,
             detail: detail.into(),
             errors: Vec::new(),
-            retry_after: None,
+            retry_after: code.comes_back(),
         }))
     }
 
@@ -149,7 +149,7 @@ impl Problem {
     pub fn unavailable(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let cause = cause.into();
         tracing::warn!(cause = %Chain(cause.as_ref()), at = %Location::caller(), "unavailable");
-        Self::new(Code::Unavailable, "try again shortly").with_retry_after(Duration::from_secs(1))
+        Self::new(Code::Unavailable, "try again shortly")
     }
 
     /// 504: it did not finish in time; whether it had an effect is not known. Logs `cause`.

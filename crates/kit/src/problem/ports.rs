@@ -3,6 +3,8 @@
 //! Input that a port refuses is answered 422 although services check before they ask: a rule that a service
 //! forgot must not become a 500. Where a port names a column, only its last part is shown.
 
+use std::time::Duration;
+
 use riwaq_aggregates::Error as AggregatesError;
 use riwaq_blobs::{BlobsError, LinkError};
 use riwaq_directory::DirectoryError;
@@ -13,6 +15,9 @@ use riwaq_records::RecordsError;
 
 use super::Problem;
 use crate::code::Code;
+
+/// When to ask again for what is still under way. It ends at the latest when its process is taken for dead.
+const UNDER_WAY: Duration = Duration::from_secs(2);
 
 fn refused(field: &str, reason: &str) -> Problem {
     let field = field.rsplit('.').next().unwrap_or(field);
@@ -63,6 +68,7 @@ impl From<AggregatesError> for Problem {
             ),
             E::StillRunning => {
                 Self::conflict("the first request with this Idempotency-Key is still running")
+                    .with_retry_after(UNDER_WAY)
             }
             E::BadCursor => Self::bad_cursor(),
             E::Records(error) => error.into(),
@@ -205,6 +211,14 @@ mod tests {
         for (problem, code) in cases {
             assert_eq!(problem.code(), code, "{problem}");
         }
+    }
+
+    #[test]
+    fn of_all_conflicts_the_one_with_itself_passes() {
+        let taken = AggregatesError::Exists { kind: "course" };
+        assert!(Problem::from(taken).retry_after().is_none());
+        let own = Problem::from(AggregatesError::StillRunning);
+        assert_eq!(own.retry_after(), Some(UNDER_WAY));
     }
 
     #[test]

@@ -42,6 +42,24 @@ async fn retry_after_is_rounded_up() {
     assert_eq!(head.headers[header::RETRY_AFTER], "1");
 }
 
+#[tokio::test]
+async fn whatever_passes_by_itself_says_when_to_come_back_also_over_grpc() {
+    for code in Code::ALL {
+        let made = Problem::new(*code, "about this one");
+        let carried = Problem::from(Status::from(made.clone()));
+        for problem in [made, carried] {
+            let (head, _) = answer(problem).await;
+            let passes = matches!(head.status.as_u16(), 502..=504);
+            let says = head.headers.contains_key(header::RETRY_AFTER);
+            assert_eq!(says, passes, "{code:?}");
+        }
+    }
+    for foreign in [Status::unavailable("x"), Status::deadline_exceeded("x")] {
+        let (head, _) = answer(Problem::from(foreign)).await;
+        assert!(head.headers.contains_key(header::RETRY_AFTER));
+    }
+}
+
 #[test]
 fn every_code_survives_grpc_with_its_details() {
     for code in Code::ALL {

@@ -12,6 +12,7 @@ mod process;
 mod request;
 mod sendfile;
 mod tls;
+mod unread;
 
 use std::sync::Arc;
 

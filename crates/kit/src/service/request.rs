@@ -5,12 +5,13 @@
 
 use std::borrow::Cow;
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
-use axum::extract::MatchedPath;
+use axum::extract::{ConnectInfo, MatchedPath};
 use axum::response::IntoResponse;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -22,6 +23,7 @@ use tower::{Layer, Service};
 
 use super::grpc_body::GrpcBody;
 use super::observe::{Observation, Observer, Route, RouteLabel};
+use super::unread::Unread;
 use crate::code::Code;
 use crate::context::{self, TraceContext};
 use crate::problem::{PROBLEM_JSON, Problem};
@@ -34,6 +36,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Clone)]
 pub struct RequestLayer {
     observer: Arc<Observer>,
+    clock: SharedClock,
     permits: Arc<Semaphore>,
     request_id: bool,
 }
@@ -44,7 +47,8 @@ impl RequestLayer {
     pub fn new(service: &'static str, clock: SharedClock, max_requests: usize) -> Self {
         let permits = Arc::new(Semaphore::new(max_requests.min(Semaphore::MAX_PERMITS)));
         Self {
-            observer: Observer::new(service, clock),
+            observer: Observer::new(service, Arc::clone(&clock)),
+            clock,
             permits,
             request_id: false,
         }
@@ -112,6 +116,8 @@ where
             return Box::pin(context::enter(step, overloaded(observation)));
         };
         let request_id = self.layer.request_id.then(|| step.trace.trace_id_hex());
+        let (request, unread) = unread(request);
+        let clock = Arc::clone(&self.layer.clock);
         let answer = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
         Box::pin(context::enter(step, async move {
             let mut response = match answer.await {
@@ -122,8 +128,19 @@ where
             if let Some(id) = request_id.and_then(|id| HeaderValue::try_from(id).ok()) {
                 response.headers_mut().insert(REQUEST_ID, id);
             }
+            if let Some(unread) = unread {
+                unread.read(response.status(), &clock).await;
+            }
             Ok(finish(response, observation, permit))
         }))
+    }
+}
+
+/// Only what comes in over a connection has somebody who is still writing.
+fn unread(request: Request<Body>) -> (Request<Body>, Option<Unread>) {
+    match request.extensions().get::<ConnectInfo<SocketAddr>>() {
+        Some(_) => Unread::lend(request),
+        None => (request, None),
     }
 }
 

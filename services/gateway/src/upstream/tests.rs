@@ -114,6 +114,22 @@ async fn a_dead_replica_costs_no_request_without_a_body() {
 }
 
 #[tokio::test]
+async fn a_dead_replica_costs_no_request_with_a_body_either() {
+    let alive = replica().await;
+    for _ in 0..4 {
+        // Each knows of no dead address yet.
+        let service = over(&[nobody().await, alive.url.clone()]);
+        for _ in 0..2 {
+            let post = Request::post("/x").body(Body::from("hello")).unwrap();
+            let answer = service.call(post).await.unwrap();
+            let body = axum::body::to_bytes(answer.into_body(), 100).await.unwrap();
+            assert!(body.ends_with(b" 5"), "the body came with it");
+        }
+    }
+    assert_eq!(alive.hits.load(Ordering::SeqCst), 8);
+}
+
+#[tokio::test]
 async fn nobody_there_is_said_so() {
     let service = over(&[nobody().await]);
     let error = service.call(get_x()).await.unwrap_err();

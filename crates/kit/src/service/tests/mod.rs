@@ -1,6 +1,7 @@
-//! Services within a process; [`process`]: on a real port.
+//! Services within a process; [`process`], [`unread`]: on a real port.
 
 mod process;
+mod unread;
 
 use axum::body::Body;
 use axum::response::IntoResponse;
