@@ -4,6 +4,7 @@
 mod support;
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use riwaq_clock::{ManualClock, SystemClock};
+use riwaq_kit::Secret;
 use riwaq_kit::service::{AcmeConfig, TlsConfig, inspect_certificate};
 use riwaq_test_kit::ReservedPort;
 use rustls::RootCertStore;
@@ -70,6 +72,17 @@ struct Pebble {
 
 impl Pebble {
     async fn start(program: &Path, folder: &Path, ports: &Ports, looks_at: u16) -> Self {
+        Self::start_for(program, folder, ports, looks_at, None).await
+    }
+
+    /// One that serves the customer of this key only, where there is one.
+    async fn start_for(
+        program: &Path,
+        folder: &Path,
+        ports: &Ports,
+        looks_at: u16,
+        customer: Option<(&str, &str)>,
+    ) -> Self {
         let authority = Authority::new();
         let (chain, key) = authority.issue("localhost", 2100);
         let ca_file = folder.join("pebble-ca.pem");
@@ -85,7 +98,8 @@ impl Pebble {
             "httpPort": 1,
             "tlsPort": looks_at,
             "ocspResponderURL": "",
-            "externalAccountBindingRequired": false,
+            "externalAccountBindingRequired": customer.is_some(),
+            "externalAccountMACKeys": customer.into_iter().collect::<HashMap<_, _>>(),
             "retryAfter": {"authz": 1, "order": 1},
             "keyAlgorithm": "ecdsa",
             "profiles": {"default": {"description": "ninety days", "validityPeriod": 7_776_000}},
@@ -349,6 +363,32 @@ async fn a_name_that_cannot_be_proved_takes_nothing_from_the_others() {
     .await;
     let stream = shake_as(running.address, &roots).await;
     assert_eq!(shown(&stream.expect("shakes hands")), ordered);
+    running.stop().await;
+    pebble.end().await;
+}
+
+#[tokio::test]
+async fn an_authority_that_serves_its_customers_only_is_told_which_we_are() {
+    let Some(program) = pebble() else { return };
+    let _alone = ONE_BY_ONE.lock().await;
+    let (_kept, folder) = folder();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let key = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
+    let customer = Some(("school-7", key));
+    let pebble = Pebble::start_for(&program, &folder, &Ports::new(), port, customer).await;
+    let roots = pebble.roots().await;
+    let mut tls = pebble.config(&folder);
+    let failed = count(FAILED);
+    let unknown = start(tls.clone(), SystemClock::shared()).await;
+    until("it is refused", || async { count(FAILED) > failed }).await;
+    unknown.stop().await;
+
+    let acme = tls.acme.as_mut().expect("is set");
+    acme.eab_key_id = Some("school-7".into());
+    acme.eab_key = Some(Secret::new(key));
+    let running = start_on(listener, tls, SystemClock::shared());
+    renewed(running.address, &roots, &now(), None).await;
     running.stop().await;
     pebble.end().await;
 }

@@ -26,14 +26,14 @@ pub struct ServerConfig {
     pub drain_delay_seconds: u64,
     /// How long requests and tasks may take to end after that; then they are cut off.
     pub drain_seconds: u64,
-    /// TLS of the listener; plain HTTP when absent, for use behind a proxy.
+    /// TLS of the public listener, the gateway's; plain HTTP when absent, for use behind a proxy.
     pub tls: Option<TlsConfig>,
     /// What `/metrics` asks for (`Authorization: Bearer`) from anyone who is not on this machine.
     pub metrics_token: Option<Secret>,
 }
 
 /// TLS of a listener: from files, or by ACME.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TlsConfig {
     /// The certificate and those that vouch for it, in PEM. Empty with `acme`.
@@ -52,7 +52,7 @@ pub struct TlsConfig {
 
 /// A certificate by ACME (RFC 8555), proved on the listener itself (TLS-ALPN-01, RFC 8737). For one gateway
 /// process that browsers reach on port 443 under its names; several share a certificate from files.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AcmeConfig {
     /// The names in the certificate; each must lead to this listener.
@@ -63,6 +63,10 @@ pub struct AcmeConfig {
     pub accept_terms: bool,
     /// The authority's directory; the default is Let's Encrypt's.
     pub directory_url: String,
+    /// Which of its customers you are, for an authority that asks (external account binding).
+    pub eab_key_id: Option<String>,
+    /// The key that goes with it, in base64url as the authority gives it.
+    pub eab_key: Option<Secret>,
     /// The authority (PEM) that the directory's own certificate comes from; none: those of the system.
     pub ca_file: Option<PathBuf>,
     /// Where the account's key and the certificate are kept; by default `acme` in the data folder.
@@ -93,6 +97,8 @@ impl Default for AcmeConfig {
             contact: Vec::new(),
             accept_terms: false,
             directory_url: "https://acme-v02.api.letsencrypt.org/directory".into(),
+            eab_key_id: None,
+            eab_key: None,
             ca_file: None,
             folder: PathBuf::new(),
             retry_seconds: 900,

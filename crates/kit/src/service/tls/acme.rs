@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
+use instant_acme::ExternalAccountKey;
 use rand::RngExt as _;
 use riwaq_clock::SharedClock;
 use url::Url;
@@ -31,12 +34,12 @@ pub(in crate::service) struct Acme {
     certificates: Arc<Certificates>,
     challenges: Arc<Challenges>,
     clock: SharedClock,
-    /// Whether the present certificate has every configured name.
+    /// Whether the certificate of before lasts, and has every configured name.
     complete: bool,
 }
 
 impl Acme {
-    /// Takes the folder, and the certificate in it while it lasts.
+    /// Takes the folder, and the certificate in it.
     pub(super) async fn open(
         config: &AcmeConfig,
         certificates: Arc<Certificates>,
@@ -50,11 +53,10 @@ impl Acme {
         }
         let store = Store::open(&config.folder, &directory)?;
         let mut complete = false;
-        if let Some(kept) = store.certificate()?
-            && kept.until > clock.now()
-        {
-            // One that lacks a name serves the others until there is a better one.
-            complete = config.domains.iter().all(|name| kept.names.contains(name));
+        if let Some(kept) = store.certificate()? {
+            // One that has ended or lacks a name is shown until there is a better one.
+            let names = config.domains.iter().all(|name| kept.names.contains(name));
+            complete = names && kept.until > clock.now();
             tracing::info!(until = %kept.until, complete, "the certificate of before");
             certificates.replace(kept);
         }
@@ -190,6 +192,7 @@ pub(super) fn check(config: &AcmeConfig) -> Result<Url, TlsError> {
             return Err(TlsError::config(field, "must be at least 1"));
         }
     }
+    external_account(config)?;
     if config.folder.as_os_str().is_empty() {
         return Err(TlsError::config("acme.folder", "is not set"));
     }
@@ -201,9 +204,26 @@ pub(super) fn check(config: &AcmeConfig) -> Result<Url, TlsError> {
     Ok(directory)
 }
 
+/// What says to the authority which of its customers we are; none where it does not ask.
+pub(super) fn external_account(
+    config: &AcmeConfig,
+) -> Result<Option<ExternalAccountKey>, TlsError> {
+    let (id, key) = match (&config.eab_key_id, &config.eab_key) {
+        (None, None) => return Ok(None),
+        (Some(id), Some(key)) => (id, key.expose().trim_end_matches('=')),
+        (None, Some(_)) => return Err(TlsError::config("acme.eab_key_id", "is not set")),
+        (Some(_), None) => return Err(TlsError::config("acme.eab_key", "is not set")),
+    };
+    let key = URL_SAFE_NO_PAD
+        .decode(key)
+        .map_err(|_| TlsError::config("acme.eab_key", "is not base64url"))?;
+    Ok(Some(ExternalAccountKey::new(id.clone(), &key)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Secret;
 
     #[test]
     fn settings_that_cannot_work_name_their_field() {
@@ -227,6 +247,12 @@ mod tests {
             ("contact", |c| c.contact = vec!["it@school.example".into()]),
             ("directory_url", |c| c.directory_url = "http://ca".into()),
             ("folder", |c| c.folder = "".into()),
+            ("eab_key", |c| c.eab_key_id = Some("kid".into())),
+            ("eab_key_id", |c| c.eab_key = Some(Secret::new("a2V5"))),
+            ("eab_key", |c| {
+                c.eab_key_id = Some("kid".into());
+                c.eab_key = Some(Secret::new("a+b/"));
+            }),
             ("retry_seconds", |c| c.retry_seconds = 0),
         ] {
             let message = refused(change);

@@ -11,6 +11,7 @@ use instant_acme::{
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 
 use super::TlsError;
+use super::acme::external_account;
 use super::challenge::{Answer, Challenges};
 use super::store::Store;
 use crate::service::config::AcmeConfig;
@@ -96,6 +97,7 @@ async fn account(config: &AcmeConfig, store: &Store) -> Result<Account, OrderErr
     if let Some(credentials) = store.account()? {
         return Ok(builder.from_credentials(credentials).await?);
     }
+    let external = external_account(config)?;
     let contact: Vec<&str> = config.contact.iter().map(String::as_str).collect();
     let new = NewAccount {
         contact: &contact,
@@ -103,7 +105,7 @@ async fn account(config: &AcmeConfig, store: &Store) -> Result<Account, OrderErr
         only_return_existing: false,
     };
     let (account, credentials) = builder
-        .create(&new, config.directory_url.clone(), None)
+        .create(&new, config.directory_url.clone(), external.as_ref())
         .await?;
     store.keep_account(&credentials)?;
     tracing::info!(id = account.id(), "a new account with the authority");
