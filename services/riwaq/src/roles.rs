@@ -26,6 +26,9 @@ pub(crate) struct Role {
     pub(crate) build: fn(&Parts) -> Result<Service>,
 }
 
+/// The public role: its service calls nobody by gRPC, and nobody calls it.
+pub(crate) const PUBLIC: &str = "gateway";
+
 /// All of them, the public one last.
 pub(crate) const ROLES: &[Role] = &[
     role::auth::ROLE,

@@ -22,13 +22,11 @@ use url::Url;
 use crate::adapters::Adapters;
 use crate::config::Config;
 use crate::issuer::Issuer;
-use crate::roles::{ROLES, Role};
+use crate::roles::{PUBLIC, ROLES, Role};
 use crate::secrets::Secrets;
 
 /// What the portal's secret is derived for.
 pub(crate) const PORTAL_SECRET: &str = "client of the portal";
-/// The public role: its service calls nobody by gRPC, and nobody calls it.
-const PUBLIC: &str = "gateway";
 
 /// What services are built from.
 pub(crate) struct Parts {

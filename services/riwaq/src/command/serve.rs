@@ -9,8 +9,8 @@ use crate::host::{self, Host};
 use crate::roles;
 
 pub(crate) async fn run(serve: Serve) -> Result<()> {
-    let config = Config::load(&serve.sources, &serve.listen)?;
     let role = roles::find(serve.role)?;
+    let config = Config::load(&serve.sources, &serve.listen)?.of_role(role.name);
     let clock = host::clock();
     let telemetry = host::telemetry(&config, role.name, &clock)?;
     let (listener, config) = host::listen(config).await?;

@@ -10,9 +10,12 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::cli::{Listen, Sources};
+use crate::roles;
 
 mod adapters;
 mod docs;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use adapters::*;
 
@@ -23,7 +26,7 @@ const DEVELOPMENT: &str = "auth.registration = true";
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
-    /// The address that browsers and programs use, and the issuer of tokens; empty: http, the listening address and port.
+    /// The address that browsers and programs use, and the issuer of tokens; empty: the listening address and port, with https where `server.tls` is set.
     pub(crate) public_url: String,
     /// The address to listen at.
     pub(crate) listen: IpAddr,
@@ -141,7 +144,27 @@ impl Config {
         if let Some(port) = listen.port {
             loader = loader.flag("--port", "port", port.to_string());
         }
-        Ok(loader.load()?)
+        Ok(loader.load::<Self>()?.settled())
+    }
+
+    /// The same with what follows from other settings.
+    fn settled(mut self) -> Self {
+        let acme = self.server.tls.as_mut().and_then(|tls| tls.acme.as_mut());
+        if let Some(acme) = acme
+            && acme.folder.as_os_str().is_empty()
+        {
+            acme.folder = self.data_dir.join("acme");
+        }
+        self
+    }
+
+    /// The part of one role: only the public listener speaks TLS, and what is behind it is reached by
+    /// addresses of its own.
+    pub(crate) fn of_role(mut self, role: &str) -> Self {
+        if role != roles::PUBLIC {
+            self.server.tls = None;
+        }
+        self
     }
 
     /// The same with only warnings in the log: for commands that print their own results.
@@ -155,7 +178,12 @@ impl Config {
     /// The same with what depends on the address that was bound.
     pub(crate) fn bound(mut self, address: SocketAddr) -> Result<Self> {
         if self.public_url.is_empty() {
-            self.public_url = format!("http://{address}");
+            let scheme = if self.server.tls.is_some() {
+                "https"
+            } else {
+                "http"
+            };
+            self.public_url = format!("{scheme}://{address}");
         }
         let url = Url::parse(&self.public_url).context("public_url")?;
         if !matches!(url.scheme(), "http" | "https")

@@ -1,9 +1,10 @@
-//! Certificates: of every server that is reached over TLS, and of our own listener.
+//! The certificate of every server that is reached over TLS.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use chrono::{DateTime, TimeDelta, Utc};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -13,7 +14,6 @@ use x509_parser::parse_x509_certificate;
 
 use super::Finding;
 use super::endpoints::Endpoint;
-use crate::config::Config;
 use crate::host;
 
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -22,8 +22,8 @@ const LEAST_DAYS: i64 = 14;
 const REMEDY: &str =
     "renew the certificate, or name the authority that signed it (`ca_file` of that section)";
 
-pub(super) async fn findings(config: &Config, endpoints: &[Endpoint]) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = own(config).into_iter().collect();
+pub(super) async fn findings(endpoints: &[Endpoint]) -> Vec<Finding> {
+    let mut findings = Vec::new();
     for endpoint in endpoints {
         if endpoint.url.scheme() == "https" {
             let what = format!("certificate of {}", endpoint.what);
@@ -31,14 +31,6 @@ pub(super) async fn findings(config: &Config, endpoints: &[Endpoint]) -> Vec<Fin
         }
     }
     findings
-}
-
-fn own(config: &Config) -> Option<Finding> {
-    let file = &config.server.tls.as_ref()?.certificate_file;
-    let result = CertificateDer::from_pem_file(file)
-        .with_context(|| format!("server.tls.certificate_file {}", file.display()))
-        .and_then(|certificate| lifetime(&certificate));
-    Some(Finding::new("certificate of this listener", result, REMEDY))
 }
 
 /// Shakes hands as a client does, so that names and authorities are verified too.
@@ -79,12 +71,29 @@ fn client(endpoint: &Endpoint) -> Result<ClientConfig> {
 
 fn lifetime(certificate: &CertificateDer<'_>) -> Result<String> {
     let (_, parsed) = parse_x509_certificate(certificate).context("not an X.509 certificate")?;
-    let end = parsed.validity().not_after;
-    let days = (end.timestamp() - host::clock().now().timestamp()) / (24 * 3600);
-    if days < LEAST_DAYS {
-        bail!("it ends in {days} days ({end})");
+    let validity = parsed.validity();
+    let time = |at: x509_parser::time::ASN1Time| {
+        DateTime::from_timestamp(at.timestamp(), 0).context("a date that there never is")
+    };
+    lasting(time(validity.not_before)?, time(validity.not_after)?)
+}
+
+/// How long a certificate goes on; an error where somebody must act.
+pub(super) fn lasting(from: DateTime<Utc>, until: DateTime<Utc>) -> Result<String> {
+    let now = host::clock().now();
+    if now < from {
+        bail!("it begins only on {from}: is a clock wrong?");
     }
-    Ok(format!("valid for {days} more days"))
+    if until <= now {
+        bail!("it has expired on {until}");
+    }
+    // Some live for days only, and are renewed at two thirds of that.
+    let least = ((until - from) / 6).min(TimeDelta::days(LEAST_DAYS));
+    let left = until - now;
+    if left < least {
+        bail!("it ends in {} days ({until})", left.num_days());
+    }
+    Ok(format!("valid for {} more days", left.num_days()))
 }
 
 #[cfg(test)]
@@ -106,7 +115,18 @@ mod tests {
         assert!(lifetime(&ending(60)).is_ok());
         let refused = lifetime(&ending(3)).unwrap_err().to_string();
         assert!(refused.contains("ends in"), "{refused}");
-        assert!(lifetime(&ending(-3)).is_err());
+        let expired = lifetime(&ending(-3)).unwrap_err().to_string();
+        assert!(expired.contains("has expired"), "{expired}");
+    }
+
+    #[test]
+    fn a_short_life_needs_attention_when_little_of_it_is_left() {
+        let from_now = |hours| host::clock().now() + TimeDelta::hours(hours);
+        assert!(lasting(from_now(-60), from_now(60)).is_ok());
+        let refused = lasting(from_now(-110), from_now(10)).unwrap_err();
+        assert!(refused.to_string().contains("ends in 0 days"), "{refused}");
+        let early = lasting(from_now(10), from_now(1000)).unwrap_err();
+        assert!(early.to_string().contains("begins only"), "{early}");
     }
 
     #[test]

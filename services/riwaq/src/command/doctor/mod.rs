@@ -9,6 +9,7 @@ mod backends;
 mod certificates;
 mod endpoints;
 mod here;
+mod listener;
 mod skew;
 
 /// What one check found.
@@ -37,7 +38,8 @@ pub(crate) async fn run(sources: &Sources) -> Result<()> {
     let endpoints = endpoints::all(&config);
     let mut findings = here::findings(&config);
     findings.extend(backends::findings(&config).await);
-    findings.extend(certificates::findings(&config, &endpoints).await);
+    findings.extend(listener::findings(&config).await);
+    findings.extend(certificates::findings(&endpoints).await);
     findings.extend(skew::findings(&endpoints).await);
     report(&findings)
 }

@@ -1,0 +1,63 @@
+use riwaq_kit::service::{AcmeConfig, TlsConfig};
+
+use super::*;
+
+fn by_acme(folder: &str) -> Config {
+    let mut config = Config {
+        data_dir: "/var/lib/riwaq".into(),
+        ..Config::default()
+    };
+    config.server.tls = Some(TlsConfig {
+        acme: Some(AcmeConfig {
+            folder: folder.into(),
+            ..AcmeConfig::default()
+        }),
+        ..TlsConfig::default()
+    });
+    config.settled()
+}
+
+#[test]
+fn what_acme_leaves_is_in_the_data_folder_unless_said_otherwise() {
+    let folder = |config: Config| config.server.tls.unwrap().acme.unwrap().folder;
+    let usual = PathBuf::from("/var/lib/riwaq/acme");
+    assert_eq!(folder(by_acme("")), usual);
+    assert_eq!(folder(by_acme("/etc/acme")), PathBuf::from("/etc/acme"));
+}
+
+#[test]
+fn tls_is_the_public_listener_s_alone() {
+    assert!(by_acme("").of_role("gateway").server.tls.is_some());
+    for role in roles::ROLES.iter().filter(|role| role.name != "gateway") {
+        let config = by_acme("").of_role(role.name);
+        assert!(config.server.tls.is_none(), "{}", role.name);
+    }
+}
+
+#[test]
+fn the_address_of_a_listener_with_tls_begins_with_https() {
+    let address = "127.0.0.1:8443".parse().unwrap();
+    let plain = Config::default().bound(address).unwrap();
+    assert_eq!(plain.public_url, "http://127.0.0.1:8443");
+    let config = by_acme("").bound(address).unwrap();
+    assert_eq!(config.public_url, "https://127.0.0.1:8443");
+    assert!(config.identity.issuer.starts_with("https://"));
+}
+
+#[test]
+fn every_setting_of_tls_is_printed_with_its_meaning() {
+    let text = by_acme("").render().unwrap();
+    for line in [
+        "reload_seconds = 60",
+        "accept_terms = false",
+        "directory_url = \"https://acme-v02.api.letsencrypt.org/directory\"",
+        "order_timeout_seconds = 300",
+    ] {
+        let at = text.find(line).unwrap_or_else(|| panic!("{line}: {text}"));
+        let before = text[..at].trim_end().lines().next_back();
+        assert!(
+            before.is_some_and(|line| line.starts_with('#')),
+            "{line} has no comment: {before:?}"
+        );
+    }
+}
