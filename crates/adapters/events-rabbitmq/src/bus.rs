@@ -39,8 +39,8 @@ struct Known {
     /// The types of the groups that this process declared.
     groups: BTreeMap<String, BTreeSet<String>>,
     members: Vec<Weak<Shared>>,
-    /// One operator of this process at a time works on a group's dead letters.
-    operators: HashMap<String, Arc<tokio::sync::Mutex<()>>>,
+    /// By the name of the lock.
+    turns: HashMap<String, Arc<tokio::sync::Mutex<()>>>,
 }
 
 impl Bus {
@@ -61,7 +61,6 @@ impl Bus {
         Ok(Self {
             consuming: Link::new(target, "consumes", open()),
             topology: Topology::new(
-                Arc::clone(&clock),
                 names,
                 &config.retry,
                 config.request_timeout(),
@@ -81,16 +80,11 @@ impl Bus {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Declares a group's types and remembers them.
-    pub(crate) async fn declare(&self, group: &Group) -> Result<()> {
-        let kinds = group.types.iter().map(String::as_str);
-        self.topology
-            .declare_group(&self.consuming, &group.name, kinds)
-            .await?;
+    /// The group has these types, as far as this process knows.
+    pub(crate) fn remember(&self, group: &Group) {
         let mut known = self.known();
         let types = known.groups.entry(group.name.clone()).or_default();
         types.extend(group.types.iter().cloned());
-        Ok(())
     }
 
     /// Groups and types that this process declared.
@@ -123,8 +117,9 @@ impl Bus {
         members
     }
 
-    pub(crate) fn operator(&self, group: &str) -> Arc<tokio::sync::Mutex<()>> {
-        Arc::clone(self.known().operators.entry(group.to_owned()).or_default())
+    /// Who holds a lock of the installation in this process.
+    pub(crate) fn turn(&self, lock: &str) -> Arc<tokio::sync::Mutex<()>> {
+        Arc::clone(self.known().turns.entry(lock.to_owned()).or_default())
     }
 
     /// Keeps a message that is no event, for the operator.

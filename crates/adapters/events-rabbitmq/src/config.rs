@@ -46,6 +46,9 @@ pub struct Config {
     /// How long the first event of a type that was wanted and is not any more is tried again, before it is
     /// dropped: a broker that lost a binding is told of it again by the group that subscribes again.
     pub unwanted_grace_ms: u64,
+    /// How long whoever declares a group for the first time waits until the broker has written it down. 0 only where it
+    /// keeps its metadata in Khepri, which writes before it confirms.
+    pub declaration_settle_ms: u64,
     /// The most publications that wait for their confirmation at once; more wait for a place.
     pub publish_window: usize,
     /// The most events of one type that a member of a group holds, in hand or on the way to it.
@@ -81,6 +84,7 @@ impl Default for Config {
             request_timeout_ms: 5_000,
             publish_timeout_ms: 15_000,
             unwanted_grace_ms: 10_000,
+            declaration_settle_ms: 3_000,
             publish_window: 1_024,
             prefetch: 64,
             linger_ms: 100,
@@ -128,7 +132,7 @@ impl Config {
     }
 
     fn check_limits(&self) -> Result<()> {
-        let limits: [(&'static str, u64, u64, u64); 12] = [
+        let limits: [(&'static str, u64, u64, u64); 13] = [
             ("heartbeat_seconds", self.heartbeat_seconds.into(), 2, 600),
             (
                 "connection_timeout_ms",
@@ -139,6 +143,12 @@ impl Config {
             ("request_timeout_ms", self.request_timeout_ms, 1, 600_000),
             ("publish_timeout_ms", self.publish_timeout_ms, 1, 600_000),
             ("unwanted_grace_ms", self.unwanted_grace_ms, 0, 600_000),
+            (
+                "declaration_settle_ms",
+                self.declaration_settle_ms,
+                0,
+                60_000,
+            ),
             ("publish_window", count(self.publish_window), 1, 65_535),
             ("prefetch", self.prefetch.into(), 1, 10_000),
             ("linger_ms", self.linger_ms, 1, 60_000),

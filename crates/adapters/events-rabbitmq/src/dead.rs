@@ -4,32 +4,27 @@
 //! [`Pass`] receives all messages without acknowledging them and lets go of its channel, which puts
 //! them back; so does a crash. Only what was replayed (and confirmed by the group's queue) or is to
 //! be discarded is acknowledged. Two passes at once would hide the letters from each other, so a pass
-//! holds an exclusive queue as its lock: RabbitMQ gives it to one connection of the whole cluster, and
-//! takes it back when that connection ends.
+//! holds a lock.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::StreamExt;
 use lapin::Channel;
-use lapin::options::{
-    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions,
-    QueueDeleteOptions,
-};
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use riwaq_events::{CloudEvent, DeadLetter, DeadLetterPage, EventsError, Group, Result, limits};
-use tokio::sync::OwnedMutexGuard;
 
 use crate::bus::Bus;
 use crate::config::invalid;
-use crate::fault::{Fault, RESOURCE_LOCKED, within};
+use crate::fault::{Fault, within};
+use crate::lock::Lock;
 use crate::message::{DeadMark, decode, encode};
 use crate::publisher::{Route, Routed};
 use crate::topology::found;
 
 /// Received in one go; between two goes the broker may rest.
 const CHUNK: u16 = 1_000;
-const LOCK_PAUSE: Duration = Duration::from_millis(50);
 const FIRST_LOOK: Duration = Duration::from_millis(2);
 const LONGEST_LOOK: Duration = Duration::from_millis(100);
 
@@ -56,14 +51,6 @@ struct Pass<'a> {
     lock: Lock,
 }
 
-/// See the module's page.
-struct Lock {
-    /// Its connection holds the exclusive queue.
-    channel: Channel,
-    name: String,
-    _in_process: OwnedMutexGuard<()>,
-}
-
 impl<'a> Pass<'a> {
     /// None when the group has no dead letters, or never had.
     async fn begin(bus: &'a Bus, group: &str) -> Result<Option<Self>> {
@@ -76,7 +63,11 @@ impl<'a> Pass<'a> {
         {
             return Ok(None);
         }
-        let lock = lock(bus, group).await?;
+        let patience = Duration::from_secs(bus.config.operator_timeout_seconds);
+        let busy = format!("another operator works on the dead letters of {group}");
+        let lock = bus
+            .lock(bus.topology.names.lock(group), patience, &busy)
+            .await?;
         let channel = bus.consuming.channel().await?;
         let left = match found(bus.topology.count(&channel, &queue).await)? {
             None | Some(0) => {
@@ -204,54 +195,6 @@ impl<'a> Pass<'a> {
         }
         self.lock.release(self.bus).await;
         Ok(())
-    }
-}
-
-impl Lock {
-    async fn release(self, bus: &Bus) {
-        let delete = self
-            .channel
-            .queue_delete(self.name.as_str().into(), QueueDeleteOptions::default());
-        let limit = bus.config.request_timeout();
-        if let Err(fault) = within(limit, "give the lock back", delete).await {
-            // It goes with the connection.
-            tracing::warn!(%fault, lock = self.name, "a lock was not given back");
-            if let Ok(connection) = bus.consuming.connection().await {
-                bus.consuming.forget(&connection).await;
-            }
-        }
-    }
-}
-
-async fn lock(bus: &Bus, group: &str) -> Result<Lock> {
-    let patience = Duration::from_secs(bus.config.operator_timeout_seconds);
-    let busy = || {
-        EventsError::Unavailable(format!(
-            "another operator works on the dead letters of {group}"
-        ))
-    };
-    let deadline = bus.clock.monotonic().saturating_add(patience);
-    let in_process = tokio::time::timeout(patience, bus.operator(group).lock_owned())
-        .await
-        .map_err(|_| busy())?;
-    let name = bus.topology.names.lock(group);
-    loop {
-        // A refusal closes the channel.
-        let channel = bus.consuming.channel().await?;
-        let options = QueueDeclareOptions::exclusive().auto_delete();
-        let declare = channel.queue_declare(name.as_str().into(), options, FieldTable::default());
-        match within(bus.config.request_timeout(), "take the lock", declare).await {
-            Ok(_) => {
-                return Ok(Lock {
-                    channel,
-                    name,
-                    _in_process: in_process,
-                });
-            }
-            Err(fault) if fault.code() != Some(RESOURCE_LOCKED) => return Err(fault.into()),
-            Err(_) if bus.clock.monotonic() >= deadline => return Err(busy()),
-            Err(_) => bus.clock.sleep(LOCK_PAUSE).await,
-        }
     }
 }
 

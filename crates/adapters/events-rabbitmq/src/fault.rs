@@ -9,6 +9,7 @@ use riwaq_events::EventsError;
 /// AMQP reply codes that mean something here (AMQP 0-9-1, 1.2 "AMQP-defined reply codes").
 pub(crate) const NOT_FOUND: u16 = 404;
 pub(crate) const RESOURCE_LOCKED: u16 = 405;
+pub(crate) const INTERNAL_ERROR: u16 = 541;
 const ACCESS_REFUSED: u16 = 403;
 const NOT_ALLOWED: u16 = 530;
 

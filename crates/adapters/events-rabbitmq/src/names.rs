@@ -48,6 +48,16 @@ impl Names {
         format!("{}:lock:{group}", self.prefix)
     }
 
+    /// Held by whoever makes queues; no group has an empty name.
+    pub(crate) fn declaring(&self) -> String {
+        self.lock("")
+    }
+
+    /// There once the broker has written down what a group has for a type.
+    pub(crate) fn settled(&self, group: &str, kind: &str) -> String {
+        format!("{}:settled:{group}:{}", self.prefix, key(kind))
+    }
+
     /// What a replica has not heard yet. `unique`: two may bear the same name.
     pub(crate) fn replica(&self, replica: &str, unique: uuid::Uuid) -> String {
         format!("{}:replica:{replica}:{}", self.prefix, unique.simple())

@@ -6,10 +6,12 @@
 
 use std::time::Duration;
 
-use lapin::options::{QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions};
+use lapin::options::{
+    ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions,
+    QueueDeleteOptions,
+};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{Channel, Queue};
-use riwaq_clock::SharedClock;
+use lapin::{Channel, ExchangeKind, Queue};
 use riwaq_events::RetryPolicy;
 
 use crate::fault::{Fault, NOT_FOUND, within};
@@ -22,17 +24,12 @@ type Outcome<T> = Result<T, Fault>;
 /// RabbitMQ 4 drops a message of a quorum queue that came back 20 times, unless told otherwise.
 /// This crate counts itself.
 const NEVER: i32 = i32::MAX;
-/// How long a quorum queue is not yet durable after it was made. RabbitMQ writes down which files belong
-/// to it only when half a second has passed without another one being made (seen with 3.10.8: killed
-/// before that, it forgets the queue's messages, and the queue has no leader ever after).
-const SETTLING: Duration = Duration::from_millis(1_500);
 /// What a replica's queue keeps while the replica's connection is away; the oldest go first.
 pub(crate) const REPLICA_BACKLOG: u32 = 10_000;
 
 /// Declares what this crate needs, by the names of one installation.
 #[derive(Debug)]
 pub(crate) struct Topology {
-    clock: SharedClock,
     pub(crate) names: Names,
     /// The steps of the backoff in seconds, each once.
     steps: Vec<u64>,
@@ -42,7 +39,6 @@ pub(crate) struct Topology {
 
 impl Topology {
     pub(crate) fn new(
-        clock: SharedClock,
         names: Names,
         retry: &RetryPolicy,
         limit: Duration,
@@ -52,7 +48,6 @@ impl Topology {
         steps.sort_unstable();
         steps.dedup();
         Self {
-            clock,
             names,
             steps,
             limit,
@@ -66,35 +61,60 @@ impl Topology {
         self.steps.iter().map(name).collect()
     }
 
-    /// Everything that a group needs for these types. The bindings are last: what they let in finds all
-    /// the rest, and finds it durable.
-    pub(crate) async fn declare_group(
+    /// The queue of a type in a group, and its delay queues.
+    pub(crate) fn queues(&self, group: &str, kind: &str) -> Vec<String> {
+        let mut queues = self.delays(group, kind);
+        queues.insert(0, self.names.work(group, kind));
+        queues
+    }
+
+    /// Every queue that a group needs for these types, where it is missing.
+    pub(crate) async fn make_queues(
         &self,
         link: &Link,
         group: &str,
-        kinds: impl IntoIterator<Item = &str> + Clone,
+        kinds: &[&str],
     ) -> Outcome<()> {
         let mut look = self.look(link);
-        let mut made = look.make(&self.names.dead(group), quorum()).await?;
-        for kind in kinds.clone() {
+        look.make(&self.names.dead(group), quorum()).await?;
+        for kind in kinds {
             let work = self.names.work(group, kind);
-            made |= look.make(&work, quorum()).await?;
+            look.make(&work, quorum()).await?;
             for step in &self.steps {
                 let delay = self.names.delay(group, kind, *step);
-                made |= look.make(&delay, delay_arguments(&work, *step)).await?;
+                look.make(&delay, delay_arguments(&work, *step)).await?;
             }
         }
-        if made {
-            self.clock.sleep(SETTLING).await;
-        }
-        let channel = link.channel().await?;
+        Ok(())
+    }
+
+    /// Lets events of these types into the group's queues.
+    pub(crate) async fn bind_group(
+        &self,
+        channel: &Channel,
+        group: &str,
+        kinds: &[&str],
+    ) -> Outcome<()> {
         let exchange: ShortString = self.names.exchange().into();
-        declare_exchange(&channel, &exchange, self.limit).await?;
+        declare_exchange(channel, &exchange, self.limit).await?;
         for kind in kinds {
-            self.bind(&channel, &self.names.work(group, kind), kind)
+            self.bind(channel, &self.names.work(group, kind), kind)
                 .await?;
         }
         Ok(())
+    }
+
+    /// Notes that the broker has written down what the group has for this type.
+    pub(crate) async fn mark(&self, channel: &Channel, group: &str, kind: &str) -> Outcome<()> {
+        let mark: ShortString = self.names.settled(group, kind).into();
+        declare_exchange(channel, &mark, self.limit).await
+    }
+
+    /// Takes the note away. No such note: nothing.
+    pub(crate) async fn unmark(&self, channel: &Channel, group: &str, kind: &str) -> Outcome<()> {
+        let mark = self.names.settled(group, kind);
+        let delete = channel.exchange_delete(mark.into(), ExchangeDeleteOptions::default());
+        within(self.limit, "delete an exchange", delete).await
     }
 
     /// A queue for messages that are no events.
@@ -199,7 +219,7 @@ impl Topology {
     }
 }
 
-/// Counts what waits in queues, on one channel as long as there are such queues: the broker closes
+/// Looks at queues and exchanges, on one channel as long as they are there: the broker closes
 /// the channel of whoever asks for another.
 pub(crate) struct Look<'a> {
     topology: &'a Topology,
@@ -208,28 +228,49 @@ pub(crate) struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// Makes a queue where it is missing; true when it was.
-    async fn make(&mut self, queue: &str, arguments: FieldTable) -> Outcome<bool> {
+    /// Makes a queue where it is missing.
+    async fn make(&mut self, queue: &str, arguments: FieldTable) -> Outcome<()> {
         if self.at(queue).await?.is_some() {
-            return Ok(false);
+            return Ok(());
         }
         let channel = self.link.channel().await?;
         self.topology.declare(&channel, queue, arguments).await?;
         self.channel = Some(channel);
-        Ok(true)
+        Ok(())
+    }
+
+    /// Whether what a group has for this type was noted as written down.
+    pub(crate) async fn is_marked(&mut self, group: &str, kind: &str) -> Outcome<bool> {
+        let channel = self.channel().await?;
+        let options = ExchangeDeclareOptions {
+            passive: true,
+            ..ExchangeDeclareOptions::default()
+        };
+        let mark = self.topology.names.settled(group, kind);
+        let direct = ExchangeKind::Direct;
+        let look = channel.exchange_declare(mark.into(), direct, options, FieldTable::default());
+        let found = found(within(self.topology.limit, "look at an exchange", look).await)?;
+        if found.is_some() {
+            self.channel = Some(channel);
+        }
+        Ok(found.is_some())
     }
 
     /// How many messages wait in a queue; none if there is no such queue.
     pub(crate) async fn at(&mut self, queue: &str) -> Outcome<Option<u64>> {
-        let channel = match self.channel.take() {
-            Some(channel) => channel,
-            None => self.link.channel().await?,
-        };
+        let channel = self.channel().await?;
         let count = found(self.topology.count(&channel, queue).await)?;
         if count.is_some() {
             self.channel = Some(channel);
         }
         Ok(count)
+    }
+
+    async fn channel(&mut self) -> Outcome<Channel> {
+        match self.channel.take() {
+            Some(channel) => Ok(channel),
+            None => self.link.channel().await,
+        }
     }
 }
 

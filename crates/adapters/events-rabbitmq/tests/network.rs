@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use chrono::DateTime;
 use common::{clear, config};
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::{BasicProperties, Confirmation, Connection, ConnectionProperties};
 use riwaq_clock::SystemClock;
 use riwaq_events::{CloudEvent, Consumer, Delivery, Events, EventsError, Group, Subscription};
 use riwaq_events_rabbitmq::{Config, RabbitmqEvents};
@@ -216,8 +218,8 @@ async fn a_replica_that_was_away_for_too_long_is_told_that_it_missed_something()
     let broadcast = Subscription::broadcast("replica", [KIND]);
     let mut replica = events.subscribe(broadcast).await.unwrap();
     proxy.set(Fault::Cut).await;
-    // The broker's time, which nobody can move: its queue expires after a second.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    // The broker's time, which nobody can move.
+    until_nobody_listens(&url, &prefix).await;
     elsewhere.publish(event("lost")).await.unwrap();
     proxy.set(Fault::None).await;
     let missed = tokio::time::timeout(PATIENCE, replica.next())
@@ -236,4 +238,30 @@ async fn a_replica_that_was_away_for_too_long_is_told_that_it_missed_something()
     delivery.ack().await.unwrap();
     drop(replica);
     clear(&url, &prefix, &[group()]).await;
+}
+
+/// Until what is published to the type finds no queue. What found one until then goes away with it.
+async fn until_nobody_listens(url: &str, prefix: &str) {
+    let properties = ConnectionProperties::default();
+    let connection = Connection::connect(url, properties).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    let options = ConfirmSelectOptions::default();
+    channel.confirm_select(options).await.unwrap();
+    let began = Instant::now();
+    loop {
+        let options = BasicPublishOptions {
+            mandatory: true,
+            ..BasicPublishOptions::default()
+        };
+        let properties = BasicProperties::default();
+        let exchange = format!("{prefix}:events");
+        let sent = channel.basic_publish(exchange.into(), KIND.into(), options, b"", properties);
+        let confirmation = sent.await.unwrap().await.unwrap();
+        if matches!(confirmation, Confirmation::Ack(Some(_))) {
+            break;
+        }
+        assert!(began.elapsed() < PATIENCE, "the queue does not expire");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    connection.close(200, "OK".into()).await.unwrap();
 }

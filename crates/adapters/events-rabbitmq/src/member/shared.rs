@@ -250,9 +250,7 @@ impl Shared {
             return Err(EventsError::NotHeld);
         }
         let kinds = [event.kind.as_str()];
-        topology
-            .declare_group(&self.bus.consuming, &self.group, kinds)
-            .await?;
+        self.bus.declare_kinds(&self.group, &kinds).await?;
         match publisher.send(Route::Queue(queue), &message).await? {
             Routed::Yes => Ok(()),
             Routed::No => Err(EventsError::Unavailable(format!(

@@ -29,6 +29,8 @@ pub(crate) fn config(url: &str) -> Config {
         tls: url.scheme() == "amqps",
         prefix: prefix(),
         retry: conformance::policy(),
+        // Nobody kills the shared broker.
+        declaration_settle_ms: 0,
         ..Config::default()
     }
 }
