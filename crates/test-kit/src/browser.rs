@@ -104,6 +104,15 @@ impl Browser {
         self.follow(page, stop).await
     }
 
+    /// Sends a change without a body, as a script of the portal does.
+    ///
+    /// # Errors
+    /// When no whole answer comes.
+    pub async fn change(&mut self, method: Method, url: Url, csrf: &str) -> Result<Page> {
+        let request = self.http.request(method, url.clone());
+        self.send(url, request.header("x-csrf-token", csrf)).await
+    }
+
     async fn follow(&mut self, mut page: Page, stop: &str) -> Result<Page> {
         for _ in 0..STEPS {
             let location = page.answer.header(LOCATION.as_str()).to_owned();

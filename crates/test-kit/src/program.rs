@@ -1,23 +1,26 @@
 //! The real program with every role, as one child process.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
 
 use crate::client::Client;
 use crate::ports::ReservedPort;
 use crate::process::{Process, log_end, riwaq};
 
-const READY: Duration = Duration::from_secs(60);
+/// A first start makes every table, on a machine that does much else.
+const READY: Duration = Duration::from_secs(240);
 
 /// How a program is to be started.
 #[derive(Debug)]
 pub struct ProgramBuilder {
     demo_password: String,
     variables: Vec<(String, String)>,
+    commands: Vec<(Vec<String>, String)>,
     port: ReservedPort,
 }
 
@@ -30,6 +33,7 @@ impl ProgramBuilder {
         Ok(Self {
             demo_password: "a-demo-password-for-tests".into(),
             variables: vec![("RIWAQ_GATEWAY_RATE_LIMIT".into(), "off".into())],
+            commands: Vec::new(),
             port: ReservedPort::new()?,
         })
     }
@@ -41,10 +45,24 @@ impl ProgramBuilder {
         self
     }
 
+    /// A command of the program to be run before it starts, with a text for it to read.
+    #[must_use]
+    pub fn command(mut self, args: &[&str], input: &str) -> Self {
+        let args = args.iter().map(|arg| (*arg).to_owned());
+        self.commands.push((args.collect(), input.to_owned()));
+        self
+    }
+
+    /// The address that it will answer at, known before it starts.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.port.address())
+    }
+
     /// Starts it and waits until `/readyz` says so.
     ///
     /// # Errors
-    /// When it ends or is not ready in a minute; the error holds the end of its log.
+    /// When a command fails; when it ends or is not ready in four minutes; the error holds the end of its log.
     pub async fn start(self) -> Result<Program> {
         let folder = TempDir::with_prefix("riwaq-test-")?;
         let mut program = Program {
@@ -52,6 +70,10 @@ impl ProgramBuilder {
             folder,
             process: None,
         };
+        for (args, input) in &program.builder.commands {
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            run(program.command(&args)?, input).await?;
+        }
         program.start().await?;
         Ok(program)
     }
@@ -164,4 +186,27 @@ impl Program {
     pub fn log_end(&self) -> String {
         log_end(&self.log())
     }
+}
+
+/// Runs a command to its end.
+async fn run(command: Command, input: &str) -> Result<()> {
+    let mut child = tokio::process::Command::from(command)
+        .kill_on_drop(true)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut stdin = child.stdin.take().context("no standard input")?;
+    // One that reads nothing may have ended already.
+    let _ = stdin.write_all(input.as_bytes()).await;
+    drop(stdin);
+    let output = child.wait_with_output().await?;
+    ensure!(
+        output.status.success(),
+        "a command before the start ended with {}:\n{}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(())
 }

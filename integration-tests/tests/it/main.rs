@@ -18,6 +18,7 @@ mod faults_rabbitmq;
 mod faults_roles;
 mod faults_s3;
 mod keycloak_realm;
+mod keycloak_sign_in;
 mod kill;
 mod leftovers;
 mod main_job;
