@@ -12,7 +12,6 @@ mod distributed;
 mod faults_cassandra;
 #[cfg(feature = "faults")]
 mod faults_network;
-#[cfg(feature = "faults")]
 mod faults_rabbitmq;
 #[cfg(feature = "faults")]
 mod faults_roles;
