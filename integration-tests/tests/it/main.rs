@@ -8,7 +8,6 @@
 
 mod bad_input;
 mod distributed;
-#[cfg(feature = "faults")]
 mod faults_cassandra;
 #[cfg(feature = "faults")]
 mod faults_network;
