@@ -96,8 +96,7 @@ async fn scrape(
     // A proxy on this machine speaks for somebody else.
     let forwarded =
         headers.contains_key(header::FORWARDED) || headers.contains_key("x-forwarded-for");
-    let local =
-        !forwarded && peer.is_some_and(|Extension(ConnectInfo(peer))| peer.ip().is_loopback());
+    let local = !forwarded && peer.is_some_and(|Extension(ConnectInfo(peer))| is_local(peer));
     let open = !guarded && probes.token.is_none();
     if !(by_token || local || open) {
         return Err(Problem::unauthenticated("metrics are for operators"));
@@ -107,4 +106,29 @@ async fn scrape(
         "text/plain; version=0.0.4; charset=utf-8",
     );
     Ok(([kind], probes.metrics.render()).into_response())
+}
+
+/// Whether it is this machine: a listener at `::` sees IPv4 as mapped addresses (RFC 4291, section 2.5.5.2).
+fn is_local(peer: SocketAddr) -> bool {
+    peer.ip().to_canonical().is_loopback()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_local;
+
+    #[test]
+    fn this_machine_is_known_by_each_of_its_addresses() {
+        for local in [
+            "127.0.0.1:9",
+            "127.1.2.3:9",
+            "[::1]:9",
+            "[::ffff:127.0.0.1]:9",
+        ] {
+            assert!(is_local(local.parse().unwrap()), "{local}");
+        }
+        for other in ["192.0.2.1:9", "[2001:db8::1]:9", "[::ffff:192.0.2.1]:9"] {
+            assert!(!is_local(other.parse().unwrap()), "{other}");
+        }
+    }
 }
