@@ -10,6 +10,7 @@ mod bad_input;
 mod distributed;
 mod faults_cassandra;
 #[cfg(feature = "faults")]
+mod faults_killed;
 mod faults_network;
 mod faults_rabbitmq;
 #[cfg(feature = "faults")]

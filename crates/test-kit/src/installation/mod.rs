@@ -212,14 +212,22 @@ impl Installation {
         addresses(&self.replicas, role)
     }
 
-    /// Starts a process that was killed or has ended, and waits until it is ready; gives how long that took.
+    /// Starts a process that was killed or has ended, and waits until it is ready; gives how long that took. A gateway
+    /// gets no connections before, as from any load balancer that looks whether it is ready.
     ///
     /// # Errors
     /// When it runs already, ends, or is not ready in time.
     pub async fn restart(&self, role: &str, number: usize) -> Result<Duration> {
         let replica = self.replica(role, number)?;
+        let mut others = self.addresses(PUBLIC);
+        others.retain(|address| *address != replica.address());
+        if !others.is_empty() {
+            self.front.set_upstreams(others)?;
+        }
         replica.start(self.command(&["serve", role])?)?;
-        replica.ready(self.ready_within).await
+        let ready_in = replica.ready(self.ready_within).await?;
+        self.front.set_upstreams(self.addresses(PUBLIC))?;
+        Ok(ready_in)
     }
 
     /// Ends every process by SIGTERM and starts it again, half after half, as a rollout does: the gateways that are
