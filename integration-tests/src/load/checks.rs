@@ -8,7 +8,7 @@ use riwaq_test_kit::{Client, Verdict};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::Load;
+use super::{Load, NOT_EDITED};
 use crate::School;
 use crate::people::text;
 
@@ -63,7 +63,7 @@ impl Load {
             );
         }
         let titles: BTreeSet<_> = title_of.into_values().collect();
-        let edited = titles.into_iter().filter(|title| *title != "Version 0");
+        let edited = titles.into_iter().filter(|title| *title != NOT_EDITED);
         Ok(self.edits.verdict(edited))
     }
 

@@ -17,6 +17,9 @@ use crate::School;
 /// How long the load may take to get anything done.
 const STUCK: Duration = Duration::from_secs(120);
 
+/// The title that the course has before the first edit: none of the edits gives it.
+const NOT_EDITED: &str = "Not edited yet";
+
 /// What a worker does, over and over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoadKind {
@@ -74,7 +77,7 @@ impl Load {
     /// # Errors
     /// When the course cannot be made.
     pub async fn on_a_new_course(school: &School, patience: Patience) -> Result<Self> {
-        let course = school.course("Version 0").await?.id;
+        let course = school.course(NOT_EDITED).await?.id;
         school.publish(&course).await?;
         school.enrol_student(&course).await?;
         let asked = school
