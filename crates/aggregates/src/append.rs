@@ -20,6 +20,8 @@ use crate::{
 
 /// How often an unknown outcome is asked about before the caller has to.
 const SETTLE_ATTEMPTS: usize = 3;
+/// And for how long: whoever waits for the answer can ask again as well.
+const SETTLE_WITHIN: Duration = Duration::from_secs(3);
 /// How often the tables-per-query are tried before they are left to the relay.
 const VIEW_ATTEMPTS: usize = 3;
 
@@ -139,8 +141,12 @@ impl<A: Aggregate> Journal<A> {
         let records = self.outbox.store().records();
         let key = version_table::key::<A>(&version.id, version.version);
         let mut unknown = None;
+        let clock = self.outbox.clock();
+        let began = clock.monotonic();
         for _ in 0..SETTLE_ATTEMPTS {
-            if self.is_late(started) {
+            let asked_enough =
+                unknown.is_some() && clock.monotonic().saturating_sub(began) > SETTLE_WITHIN;
+            if asked_enough || self.is_late(started) {
                 break;
             }
             let change = Conditional {
@@ -227,7 +233,12 @@ impl<A: Aggregate> Journal<A> {
 
     async fn write_views(&self, views: Vec<Write>) -> Result<()> {
         let mut last = Ok(());
-        for _ in 0..VIEW_ATTEMPTS {
+        let clock = self.outbox.clock();
+        let began = clock.monotonic();
+        for attempt in 0..VIEW_ATTEMPTS {
+            if attempt > 0 && clock.monotonic().saturating_sub(began) > SETTLE_WITHIN {
+                break;
+            }
             match views::write(self.outbox.store(), views.clone()).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_retryable() => last = Err(error.into()),

@@ -4,23 +4,28 @@
 //! after a crash finds what the first attempt made, and a hash of the request, so that a key is not
 //! used for something else.
 
+mod unended;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use riwaq_clock::SharedClock;
-use riwaq_records::{Decision, Expect, Store, Stored, Table};
+use riwaq_records::{Decision, Expect, RecordsError, Store, Stored, Table};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::id::{later, new_id};
 use crate::{Error, Result, new_op_id};
+use unended::UnendedKeys;
 
 /// The longest key, in characters (printable ASCII).
 pub const MAX_IDEMPOTENCY_KEY_CHARS: usize = 255;
 
 /// How often the row of a key is tried when others change it at the same time.
 const ATTEMPTS: usize = 8;
+/// A key that could not be ended is tried once more at once, unless the first try took longer than this.
+const QUICK: Duration = Duration::from_secs(1);
 
 /// Settings of idempotency keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +118,7 @@ pub struct Idempotency {
     store: Store,
     clock: SharedClock,
     options: IdempotencyOptions,
+    unended: UnendedKeys,
 }
 
 /// What a key says about a request.
@@ -170,6 +176,7 @@ impl Idempotency {
             store,
             clock,
             options,
+            unended: UnendedKeys::default(),
         }
     }
 
@@ -178,12 +185,20 @@ impl Idempotency {
     /// # Errors
     /// [`Error::InvalidInput`] for a key that is empty, too long or not printable ASCII;
     /// [`Error::IdempotencyMismatch`] when it was used for another request;
-    /// [`Error::StillRunning`]; [`Error::Records`].
+    /// [`Error::StillRunning`]; [`Error::Records`], never with an unknown outcome: whatever became of the key, nothing
+    /// was done under it.
     pub async fn begin(&self, user_id: Uuid, key: &str, request_hash: [u8; 32]) -> Result<Begun> {
         check_key(key)?;
+        let begun = self.begin_key(user_id, key, request_hash).await?;
+        // The store is there again, if it ever was away.
+        self.tell_one_left().await;
+        Ok(begun)
+    }
+
+    async fn begin_key(&self, user_id: Uuid, key: &str, request_hash: [u8; 32]) -> Result<Begun> {
         let op_id = new_op_id();
         let fresh = self.fresh_row(user_id, key, request_hash);
-        let mut decision = self.store.insert_if_absent(&fresh, op_id).await?;
+        let mut decision = self.insert(&fresh, op_id).await?;
         for _ in 0..ATTEMPTS {
             let current = match decision {
                 Decision::Applied => return Ok(Begun::Started(Ticket { row: fresh, op_id })),
@@ -191,7 +206,7 @@ impl Idempotency {
                     current: Some(current),
                 } => current,
                 Decision::Refused { current: None } => {
-                    decision = self.store.insert_if_absent(&fresh, op_id).await?;
+                    decision = self.insert(&fresh, op_id).await?;
                     continue;
                 }
             };
@@ -204,15 +219,48 @@ impl Idempotency {
                     ..current.row
                 },
             };
-            decision = self
-                .store
-                .compare_and_set(&taken, Expect::op_id(current.op_id), op_id)
-                .await?;
+            let expected = Expect::op_id(current.op_id);
+            let set = self.store.compare_and_set(&taken, expected, op_id).await;
+            decision = set.map_err(|error| self.not_begun(error, &taken, op_id))?;
             if decision.is_applied() {
                 return Ok(Begun::Started(Ticket { row: taken, op_id }));
             }
         }
         Err(Error::StillRunning)
+    }
+
+    async fn insert(&self, row: &KeyRow, op_id: Uuid) -> Result<Decision<KeyRow>> {
+        let inserted = self.store.insert_if_absent(row, op_id).await;
+        inserted.map_err(|error| self.not_begun(error, row, op_id))
+    }
+
+    /// Where the row may have been written all the same, it must not stand in the way of the repetition.
+    fn not_begun(&self, error: RecordsError, row: &KeyRow, op_id: Uuid) -> Error {
+        let RecordsError::Unknown { reason } = error else {
+            return error.into();
+        };
+        self.unended.add(row.clone(), op_id);
+        RecordsError::Unavailable { reason }.into()
+    }
+
+    /// Each request that has begun tells one row that was left.
+    async fn tell_one_left(&self) {
+        let Some(left) = self.unended.oldest() else {
+            return;
+        };
+        let open = KeyRow {
+            progress: Progress::Open,
+            ..left.row
+        };
+        let expected = Expect::op_id(left.op_id);
+        let told = self
+            .store
+            .compare_and_set(&open, expected, new_op_id())
+            .await;
+        // Refused: a repetition took it over, or it was never written.
+        if told.is_ok() {
+            self.unended.remove(left.op_id);
+        }
     }
 
     /// Records the answer; every repetition gets it until the key expires.
@@ -234,13 +282,21 @@ impl Idempotency {
     /// # Errors
     /// [`Error::Records`].
     pub async fn release(&self, ticket: Ticket) -> Result<()> {
-        let key = (ticket.row.service, ticket.row.user_id, ticket.row.key);
-        // Refused means that another took it over: it is theirs to end.
-        let _whoever = self
+        let row = ticket.row;
+        let key = (row.service.clone(), row.user_id, row.key.clone());
+        let expected = Expect::op_id(ticket.op_id);
+        let deleted = self
             .store
-            .delete_if::<KeyRow>(key, Expect::op_id(ticket.op_id), new_op_id())
-            .await?;
-        Ok(())
+            .delete_if::<KeyRow>(key, expected, new_op_id())
+            .await;
+        match deleted {
+            // Refused means that another took it over: it is theirs to end.
+            Ok(_) => Ok(()),
+            Err(error) => {
+                self.unended.add(row, ticket.op_id);
+                Err(error.into())
+            }
+        }
     }
 
     /// Leaves the key open: it is not known whether anything was done. A repetition of the same
@@ -320,6 +376,7 @@ impl Idempotency {
         }
         match (row.progress, &row.answer) {
             (Progress::Finished, Some(answer)) => Ok(Judged::Finished(answer.clone())),
+            (Progress::Running, _) if self.unended.has(current.op_id) => Ok(Judged::Resume),
             (Progress::Running, _)
                 if fresh.begun_at
                     < later(
@@ -335,20 +392,24 @@ impl Idempotency {
 
     async fn end(&self, row: KeyRow, op_id: Uuid) -> Result<()> {
         let own = new_op_id();
-        let mut last = Ok(());
-        for _ in 0..2 {
-            match self
+        let mut tries = 0;
+        loop {
+            let started = self.clock.monotonic();
+            let ended = self
                 .store
                 .compare_and_set(&row, Expect::op_id(op_id), own)
-                .await
-            {
+                .await;
+            let again = self.clock.monotonic().saturating_sub(started) < QUICK;
+            match ended {
                 // Refused: another took it over, with the same effect, and ends it.
                 Ok(_) => return Ok(()),
-                Err(error) if error.is_retryable() => last = Err(error.into()),
-                Err(error) => return Err(error.into()),
+                Err(error) if error.is_retryable() && again && tries == 0 => tries += 1,
+                Err(error) => {
+                    self.unended.add(row, op_id);
+                    return Err(error.into());
+                }
             }
         }
-        last
     }
 }
 

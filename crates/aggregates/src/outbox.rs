@@ -10,7 +10,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use riwaq_clock::SharedClock;
 use riwaq_events::{CloudEvent, Events};
-use riwaq_records::{Store, Table};
+use riwaq_records::{RecordsError, Store, Table};
 use tokio::sync::{OnceCell, mpsc};
 use uuid::Uuid;
 
@@ -195,7 +195,8 @@ impl Outbox {
         self.shared.source()
     }
 
-    /// Writes the pointer to a version that is about to be written.
+    /// Writes the pointer to a version that is about to be written. Its failure is never an unknown outcome:
+    /// without a pointer the version is not written.
     pub(crate) async fn intend(
         &self,
         kind: &str,
@@ -218,11 +219,19 @@ impl Outbox {
             intended_at,
             traceparent: (self.shared.trace)(),
         };
-        self.shared
+        let written = self
+            .shared
             .store
             .put_at(&intent, intent.timestamp_micros())
-            .await?;
-        Ok(intent)
+            .await;
+        match written {
+            Ok(()) => Ok(intent),
+            // The pointer may be there, and what it points to will not be: the relay drops it.
+            Err(RecordsError::Unknown { reason }) => {
+                Err(RecordsError::Unavailable { reason }.into())
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Deletes the pointer of a write that surely did not happen. What stays is dropped by the relay.

@@ -122,6 +122,70 @@ pub async fn a_refused_request_frees_its_key_and_an_unknown_one_keeps_its_effect
     assert_eq!(done.unwrap(), answer("made"));
 }
 
+pub async fn a_key_of_which_nothing_was_heard_does_not_block_its_repetition(lab: Lab) {
+    let engine = lab.engine().await;
+    let (clock, user) = (engine.clock(), engine.id(9));
+    let faulty = Arc::new(Faulty::reliable(engine.records.clone()));
+    let here = keys(Store::new(faulty.clone()), &clock);
+    let elsewhere = keys(Store::new(engine.records.clone()), &clock);
+    let hash = request_hash(&[b"a"]);
+    faulty.crash_at(1, CrashPoint::After);
+    let unheard = here.begin(user, "k", hash).await.unwrap_err();
+    // Nothing was done under it, so it is no unknown outcome.
+    assert!(
+        matches!(unheard, Error::Records(RecordsError::Unavailable { .. })),
+        "{unheard:?}"
+    );
+    assert_eq!(
+        elsewhere.begin(user, "k", hash).await.unwrap_err(),
+        Error::StillRunning,
+        "the row is there"
+    );
+    faulty.revive();
+    // The process that left it knows that nobody works on it, and tells the others when it begins another.
+    let _other = started(here.begin(user, "l", hash).await.unwrap());
+    let _again = started(elsewhere.begin(user, "k", hash).await.unwrap());
+}
+
+pub async fn a_request_that_ended_while_the_store_was_away_may_be_repeated_at_once(lab: Lab) {
+    let engine = lab.engine().await;
+    let (clock, user) = (engine.clock(), engine.id(9));
+    let faulty = Arc::new(Faulty::reliable(engine.records.clone()));
+    let keys = keys(Store::new(faulty.clone()), &clock);
+    let hash = request_hash(&[b"a"]);
+    let mut first_id = None;
+    faulty.crash_at(2, CrashPoint::Before);
+    let failed = keys
+        .run(
+            user,
+            Some("k"),
+            hash,
+            |_| false,
+            |id| {
+                first_id = Some(id);
+                async { Err(Error::Records(RecordsError::unavailable("away"))) }
+            },
+        )
+        .await;
+    assert!(failed.unwrap_err().is_retryable());
+    faulty.revive();
+    let again = started(keys.begin(user, "k", hash).await.unwrap());
+    assert_eq!(Some(again.effect_id()), first_id);
+    // Where it was done and the answer could not be written, the repetition makes sure of it: what belongs to the effect
+    // may not have been written either.
+    faulty.revive();
+    faulty.crash_at(1, CrashPoint::Before);
+    keys.finish(again, &answer("made")).await.unwrap_err();
+    faulty.revive();
+    let heir = started(keys.begin(user, "k", hash).await.unwrap());
+    assert_eq!(Some(heir.effect_id()), first_id);
+    keys.finish(heir, &answer("made")).await.unwrap();
+    match keys.begin(user, "k", hash).await.unwrap() {
+        Begun::Finished(found) => assert_eq!(found, answer("made")),
+        Begun::Started(_) => panic!("done twice"),
+    }
+}
+
 pub async fn of_many_requests_with_one_key_one_is_done(lab: Lab) {
     for seed in 0..lab.rounds(10) {
         let engine = lab.engine().await;

@@ -55,6 +55,8 @@ const CASES: &[Case] = cases![
     keys::a_finished_request_is_answered_from_its_key_for_a_day,
     keys::a_request_that_died_is_taken_over_with_the_same_effect_id,
     keys::a_refused_request_frees_its_key_and_an_unknown_one_keeps_its_effect_id,
+    keys::a_key_of_which_nothing_was_heard_does_not_block_its_repetition,
+    keys::a_request_that_ended_while_the_store_was_away_may_be_repeated_at_once,
     keys::of_many_requests_with_one_key_one_is_done,
     keys::a_key_dies_at_any_write_and_the_effect_is_made_once,
     keys::keys_that_are_no_header_values_are_refused_by_name,
