@@ -5,7 +5,6 @@
 mod support;
 
 use std::convert::Infallible;
-use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,10 +14,10 @@ use riwaq_clock::{ManualClock, SystemClock};
 use riwaq_extraction::{Config, ExtractError, Extractor, Format, Limits, Reason};
 use support::{config, try_read};
 
-fn with_program(program: &str) -> Extractor {
+fn with_program(program: &str, args: &[&str]) -> Extractor {
     let config = Config {
         program: program.into(),
-        args: Vec::new(),
+        args: args.iter().map(|&arg| arg.into()).collect(),
         ..Config::default()
     };
     Extractor::new(config, SystemClock::shared()).expect("is configured")
@@ -27,13 +26,10 @@ fn with_program(program: &str) -> Extractor {
 /// A program that says these lines and then does this.
 fn saying(folder: &tempfile::TempDir, lines: &str, then: &str) -> Extractor {
     let path = folder.path().join("child.sh");
-    std::fs::write(
-        &path,
-        format!("#!/bin/sh\ncat <<'END'\n{lines}\nEND\n{then}\n"),
-    )
-    .expect("writes");
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("permits");
-    with_program(path.to_str().expect("UTF-8"))
+    std::fs::write(&path, format!("cat <<'END'\n{lines}\nEND\n{then}\n")).expect("writes");
+    // Read by the shell, not executed: a file that was just written cannot be executed (ETXTBSY)
+    // while a child that another test forked in that moment still holds it open for writing.
+    with_program("/bin/sh", &[path.to_str().expect("UTF-8")])
 }
 
 const CONFINED: &str = r#"{"confined":{"landlock":true,"seccomp":true}}"#;
@@ -46,7 +42,7 @@ async fn a_program_that_is_not_the_child_is_told_apart_from_a_broken_document() 
         "/bin/true",
         "/bin/echo",
     ] {
-        let error = try_read(&with_program(program), Format::Text, b"x")
+        let error = try_read(&with_program(program, &[]), Format::Text, b"x")
             .await
             .expect_err(program);
         assert!(
