@@ -52,10 +52,9 @@ async fn nodes_of_three_are_killed_under_load() -> Result<()> {
         return Ok(());
     };
     let mut faults = Faults::start(nodes).await?;
-    let rounds = rounds(ROUNDS);
     let mut one = Totals::default();
     let mut two = Totals::default();
-    for round in 0..rounds {
+    for round in 0..rounds(ROUNDS) {
         let killed = faults.one_node(&mut one).await;
         killed.with_context(|| format!("round {round}, one node\n{}", faults.world.log_ends()))?;
         if cfg!(feature = "faults") {
@@ -64,10 +63,10 @@ async fn nodes_of_three_are_killed_under_load() -> Result<()> {
                 format!("round {round}, two nodes\n{}", faults.world.log_ends())
             })?;
         }
-    }
-    println!("{rounds} rounds with one of three nodes killed: {one}");
-    if cfg!(feature = "faults") {
-        println!("{rounds} rounds with two of three nodes killed: {two}");
+        println!("{} rounds with one of three nodes killed: {one}", round + 1);
+        if cfg!(feature = "faults") {
+            println!("{} rounds with two of three nodes killed: {two}", round + 1);
+        }
     }
     Ok(())
 }

@@ -15,10 +15,9 @@ const ROUNDS: u64 = 3;
 
 pub(crate) async fn a_replica_of_every_role_is_killed_under_load(world: &mut World) -> Result<()> {
     let mut random = StdRng::seed_from_u64(20_261_121);
-    let rounds = rounds(ROUNDS);
     let (mut totals, mut slowest) = (Totals::default(), Duration::ZERO);
     let mut school = School::open(world).await?;
-    for round in 0..rounds {
+    for round in 0..rounds(ROUNDS) {
         school.sign_in_again(world).await?;
         let load = Load::on_a_new_course(&school, Patience::default()).await?;
         let killed = kill_one_of_every_role(world, &school, &load, &mut random).await;
@@ -27,12 +26,13 @@ pub(crate) async fn a_replica_of_every_role_is_killed_under_load(world: &mut Wor
             .with_context(|| format!("round {round}"))?;
         let verdicts = load.holds(&school).await;
         totals.add(&load, &verdicts.with_context(|| format!("round {round}"))?);
+        println!(
+            "{} rounds, {} processes killed: {totals}, a restart {} ms",
+            round + 1,
+            (round + 1) * ROLES.len() as u64,
+            slowest.as_millis()
+        );
     }
-    println!(
-        "{rounds} rounds, {} processes killed: {totals}, a restart {} ms",
-        rounds * ROLES.len() as u64,
-        slowest.as_millis()
-    );
     Ok(())
 }
 

@@ -41,13 +41,12 @@ async fn minio_is_killed_under_load() -> Result<()> {
     let world = World::with_blobs_at(&node.url()).await?;
     let mut school = School::open(&world).await?;
     let mut totals = Totals::default();
-    let rounds = rounds(ROUNDS);
-    for round in 0..rounds {
+    for round in 0..rounds(ROUNDS) {
         school.sign_in_again(&world).await?;
         let done = one_round(&mut node, &school, &mut totals).await;
         done.with_context(|| format!("round {round}\n{}", world.log_ends()))?;
+        println!("{} rounds with MinIO killed: {totals}", round + 1);
     }
-    println!("{rounds} rounds with MinIO killed: {totals}");
     Ok(())
 }
 
