@@ -216,6 +216,27 @@ async fn retries_stop_when_their_budget_is_used_up() {
 }
 
 #[tokio::test]
+async fn no_attempt_begins_that_would_not_end_before_the_deadline() {
+    for mode in BOTH {
+        let world = World::new(mode).await;
+        world.fake.fail_next(usize::MAX);
+        let takes = (Arc::clone(&world.clock), Duration::from_secs(2));
+        *world.fake.0.failing_takes.lock().unwrap() = Some(takes);
+        let refused = soon("a failure", world.get("a")).await.unwrap_err();
+        assert_eq!(
+            refused.code(),
+            Code::Unavailable,
+            "{mode:?}: that nothing was done is said, not that the time is over"
+        );
+        assert_eq!(
+            world.fake.calls(),
+            2,
+            "{mode:?}: a third would end after 6 s"
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_breaker_opens_leaves_alone_probes_and_closes() {
     for mode in BOTH {
         let breaker = BreakerPolicy {

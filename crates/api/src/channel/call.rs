@@ -140,6 +140,7 @@ impl Call<'_> {
         let mut tried = Vec::new();
         loop {
             let (request, token) = self.prepare(&mut message, deadline, announce).await?;
+            let before = deadline.remaining();
             let outcome = attempt::send(self.core, request, deadline, patient, &mut tried).await;
             let code = outcome
                 .as_ref()
@@ -154,7 +155,12 @@ impl Call<'_> {
                     continue;
                 }
             }
-            let again = code == Code::Unavailable && repeatable && number < policy.max_attempts;
+            let left = deadline.remaining();
+            let again = code == Code::Unavailable
+                && repeatable
+                && number < policy.max_attempts
+                // One that takes as long again would end as an unknown outcome, where this one says that nothing was done.
+                && before.saturating_sub(left) < left;
             if !again || !self.core.budget.take() {
                 return outcome;
             }

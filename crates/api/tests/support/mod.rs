@@ -46,6 +46,8 @@ pub struct Script {
     pub cancelled: AtomicUsize,
     /// So many calls are answered with `UNAVAILABLE` first.
     pub failures: AtomicUsize,
+    /// How much later it is when one of them is answered.
+    pub failing_takes: Mutex<Option<(Arc<ManualClock>, Duration)>>,
     pub entered: Notify,
     pub dropped: Notify,
     pub seen: Mutex<Vec<MetadataMap>>,
@@ -76,6 +78,9 @@ impl Fake {
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, failing)
             .is_ok()
         {
+            if let Some((clock, takes)) = &*self.0.failing_takes.lock().unwrap() {
+                clock.advance(*takes);
+            }
             return Err(Status::unavailable("not now"));
         }
         Ok(())
