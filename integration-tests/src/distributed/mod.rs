@@ -25,9 +25,6 @@ const SETTINGS: &str = r#"
 [telemetry]
 trace_sample_ratio = 0.0
 
-[server]
-drain_delay_seconds = 0
-
 # A process that is killed leaves keys behind: they are given up soon, so that repetitions need not wait for minutes.
 [courses.idempotency]
 abandoned_after_seconds = 15

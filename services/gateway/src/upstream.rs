@@ -1,12 +1,11 @@
 //! A service in other processes, as an HTTP service: a pool of connections to each of its addresses.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
-use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -15,16 +14,17 @@ use riwaq_kit::{HttpService, TaskGroup};
 use tower::service_fn;
 use url::Url;
 
+use host::Host;
 use unsent::Unsent;
 
+mod host;
+mod readiness;
 mod unsent;
 
 /// How long making a connection may take.
 const CONNECT: Duration = Duration::from_secs(2);
 /// How long an unused connection is kept. Shorter than the service keeps it, so that it is not us who lose the race.
 const POOL_IDLE: Duration = Duration::from_secs(60);
-/// How long an address that refused a connection is left alone.
-const REST: Duration = Duration::from_secs(2);
 
 /// In the extensions of a request: its route says that a read may be sent again although it may have arrived.
 #[derive(Debug, Clone, Copy)]
@@ -60,23 +60,18 @@ pub enum UpstreamError {
 /// The replicas of one role.
 struct Replicas {
     role: &'static str,
-    hosts: Vec<Host>,
+    hosts: Vec<Arc<Host>>,
     next: AtomicUsize,
     client: Client<HttpConnector, Body>,
     clock: SharedClock,
-    /// Upgraded connections (WebSocket) are tasks of the gateway.
+    /// Upgraded connections (WebSocket) are tasks of the gateway, and so is looking who is ready.
     tasks: TaskGroup,
-}
-
-struct Host {
-    authority: Authority,
-    busy: AtomicUsize,
-    /// On the monotonic clock, in milliseconds.
-    down_until: AtomicU64,
+    is_looking: AtomicBool,
 }
 
 /// The service `role` at these addresses (`http://host:port`), as an HTTP service. Requests go to the less busy of
-/// two addresses taken in turn; one that refuses connections is left alone for a moment.
+/// two addresses taken in turn. Where there are several, each is asked again and again whether it is ready, from the
+/// first request on; one that is not, or refuses connections, gets none as long as another is.
 ///
 /// A request is sent to another address when nothing of it was sent to the first, or when it is a read (`GET`, `HEAD`)
 /// without a body whose route says that it may be repeated.
@@ -89,7 +84,7 @@ pub fn remote(
     clock: SharedClock,
     tasks: TaskGroup,
 ) -> Result<HttpService, UpstreamError> {
-    let hosts: Result<Vec<_>, _> = addresses.iter().map(host).collect();
+    let hosts: Result<Vec<_>, _> = addresses.iter().map(Host::at).collect();
     let hosts = hosts?;
     if hosts.is_empty() {
         return Err(UpstreamError::Address {
@@ -110,44 +105,15 @@ pub fn remote(
         client,
         clock,
         tasks,
+        is_looking: AtomicBool::new(false),
     });
     Ok(HttpService::new(service_fn(move |request| {
         let replicas = Arc::clone(&replicas);
-        async move { replicas.ask(request).await }
+        async move {
+            replicas.look_after_hosts();
+            replicas.ask(request).await
+        }
     })))
-}
-
-fn host(address: &Url) -> Result<Host, UpstreamError> {
-    let refused = || UpstreamError::Address {
-        address: address.to_string(),
-    };
-    let name = address
-        .host_str()
-        .filter(|_| address.scheme() == "http")
-        .ok_or_else(refused)?;
-    let port = address.port_or_known_default().unwrap_or(80);
-    let authority = Authority::try_from(format!("{name}:{port}")).map_err(|_| refused())?;
-    Ok(Host {
-        authority,
-        busy: AtomicUsize::new(0),
-        down_until: AtomicU64::new(0),
-    })
-}
-
-/// Counts a request as long as it waits for the head of its answer.
-struct Busy<'a>(&'a AtomicUsize);
-
-impl<'a> Busy<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 impl Replicas {
@@ -170,11 +136,10 @@ impl Replicas {
             };
             let connect = error.is_connect();
             if connect {
-                let until = self
-                    .now()
-                    .saturating_add(u64::try_from(REST.as_millis()).unwrap_or(u64::MAX));
-                host.down_until.store(until, Ordering::Relaxed);
+                host.is_away(self.role);
             }
+            // What broke may have been the client's own doing; looking costs little.
+            host.look_now();
             // Without a connection nobody has read of the body.
             let body = if connect { unsent.take() } else { None };
             let body = body.or_else(|| safe.then(Body::empty));
@@ -199,17 +164,14 @@ impl Replicas {
         }
     }
 
-    /// The less busy of the next two addresses that are up; any, when none is.
-    fn choose(&self, tried: Option<&Host>) -> &Host {
+    /// The less busy of the next two addresses that are ready; any, when none is.
+    fn choose(&self, tried: Option<&Arc<Host>>) -> &Arc<Host> {
         let start = self.next.fetch_add(1, Ordering::Relaxed);
-        let now = self.now();
-        let usable = |host: &&Host| {
-            host.down_until.load(Ordering::Relaxed) <= now
-                && !tried.is_some_and(|tried| std::ptr::eq(tried, *host))
-        };
         let turn = (0..self.hosts.len()).map(|step| &self.hosts[(start + step) % self.hosts.len()]);
-        let two = turn.filter(usable).take(2);
-        two.min_by_key(|host| host.busy.load(Ordering::Relaxed))
+        let fresh = turn.filter(|host| !tried.is_some_and(|tried| Arc::ptr_eq(tried, host)));
+        let two = fresh.clone().filter(|host| host.is_ready()).take(2);
+        two.min_by_key(|host| host.busy())
+            .or_else(|| fresh.clone().next())
             .unwrap_or(&self.hosts[start % self.hosts.len()])
     }
 
@@ -218,16 +180,9 @@ impl Replicas {
         host: &Host,
         mut request: Request<Body>,
     ) -> Result<Response<Body>, hyper_util::client::legacy::Error> {
-        let path = request.uri().path_and_query().cloned();
-        let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
-        let mut uri = http::uri::Parts::default();
-        uri.scheme = Some(Scheme::HTTP);
-        uri.authority = Some(host.authority.clone());
-        uri.path_and_query = Some(path);
-        // Scheme, authority and path together always make an address.
-        *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
+        *request.uri_mut() = host.uri(request.uri().path_and_query().cloned());
         *request.version_mut() = http::Version::HTTP_11;
-        let _busy = Busy::new(&host.busy);
+        let _busy = host.occupy();
         Ok(self.client.request(request).await?.map(Body::new))
     }
 
@@ -255,10 +210,6 @@ impl Replicas {
             }
         });
         response
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(u64::MAX)
     }
 }
 

@@ -7,7 +7,7 @@ use riwaq_api::server::{ServerPolicy, limited};
 use riwaq_clock::{SharedClock, SystemClock};
 use riwaq_kit::service::Process;
 use riwaq_kit::{MetricsHandle, Service, Telemetry};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::adapters::{self, Adapters};
@@ -15,6 +15,9 @@ use crate::config::Config;
 use crate::roles::{self, Role};
 use crate::secrets::Secrets;
 use crate::wiring::{Loose, Parts};
+
+/// Connections that the system keeps until they are accepted.
+const BACKLOG: u32 = 1024;
 
 /// A process that is about to host roles.
 pub(crate) struct Host {
@@ -128,18 +131,39 @@ fn refuse_embedded(config: &Config, here: &[&'static Role]) -> Result<()> {
     )
 }
 
-/// Binds the listener; the configuration then knows its address.
-pub(crate) async fn listen(config: Config) -> Result<(TcpListener, Config)> {
-    let address = SocketAddr::new(config.listen, config.port);
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen at {address}"))?;
-    let mut bound = listener.local_addr()?;
-    if bound.ip().is_unspecified() {
-        // Nobody can browse to 0.0.0.0.
-        bound.set_ip(IpAddr::from([127, 0, 0, 1]));
+/// The port of this process, taken but not open yet: whoever connects is refused, and goes to another process
+/// instead of waiting until this one has opened its adapters.
+pub(crate) struct Port(TcpSocket);
+
+impl Port {
+    /// Takes the configured port; the configuration then knows its address.
+    pub(crate) fn take(config: Config) -> Result<(Self, Config)> {
+        let address = SocketAddr::new(config.listen, config.port);
+        let socket = bind(address).with_context(|| format!("cannot listen at {address}"))?;
+        let mut bound = socket.local_addr()?;
+        if bound.ip().is_unspecified() {
+            // Nobody can browse to 0.0.0.0.
+            bound.set_ip(IpAddr::from([127, 0, 0, 1]));
+        }
+        Ok((Self(socket), config.bound(bound)?))
     }
-    Ok((listener, config.bound(bound)?))
+
+    /// From now on connections are taken.
+    pub(crate) fn open(self) -> Result<TcpListener> {
+        Ok(self.0.listen(BACKLOG)?)
+    }
+}
+
+fn bind(address: SocketAddr) -> std::io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // A process that follows one that was killed must not wait for the connections of that one.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
 }
 
 /// Serves until SIGTERM or Ctrl-C, then drains.

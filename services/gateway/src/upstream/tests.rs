@@ -16,6 +16,7 @@ use super::*;
 struct Replica {
     url: Url,
     hits: Arc<AtomicU32>,
+    is_ready: Arc<AtomicBool>,
     _stop: oneshot::Sender<()>,
 }
 
@@ -47,8 +48,14 @@ async fn replica() -> Replica {
         })
     };
     let router = Router::new().route("/x", any(echo)).route("/ws", get(talk));
-    let service =
-        Service::new("courses", TaskGroup::new()).rest(router, utoipa::openapi::OpenApi::default());
+    let is_ready = Arc::new(AtomicBool::new(true));
+    let asked = Arc::clone(&is_ready);
+    let service = Service::new("courses", TaskGroup::new())
+        .rest(router, utoipa::openapi::OpenApi::default())
+        .check("test", move || {
+            let is_ready = asked.load(Ordering::SeqCst);
+            async move { is_ready.then_some(()).ok_or("not yet".into()) }
+        });
     let (stop, stopped) = oneshot::channel::<()>();
     let process = Process::new(
         SystemClock::shared(),
@@ -61,6 +68,7 @@ async fn replica() -> Replica {
     Replica {
         url,
         hits,
+        is_ready,
         _stop: stop,
     }
 }
@@ -129,6 +137,52 @@ async fn a_dead_replica_costs_no_request_with_a_body_either() {
     assert_eq!(alive.hits.load(Ordering::SeqCst), 8);
 }
 
+/// Asks until the last of `replicas` has got none of 20 requests, or some.
+async fn until_it_gets(requests: bool, service: &HttpService, last: &Replica) {
+    let began = std::time::Instant::now();
+    loop {
+        let before = last.hits.load(Ordering::SeqCst);
+        for _ in 0..20 {
+            let answer = service.call(get_x()).await.unwrap();
+            assert_eq!(answer.status(), StatusCode::OK);
+        }
+        if (last.hits.load(Ordering::SeqCst) > before) == requests {
+            return;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "it never does");
+    }
+}
+
+#[tokio::test]
+async fn a_replica_that_is_not_ready_gets_no_request_until_it_is() {
+    let replicas = [replica().await, replica().await];
+    let service = over(&[replicas[0].url.clone(), replicas[1].url.clone()]);
+    replicas[1].is_ready.store(false, Ordering::SeqCst);
+    until_it_gets(false, &service, &replicas[1]).await;
+    let before = replicas[1].hits.load(Ordering::SeqCst);
+    for _ in 0..100 {
+        service.call(get_x()).await.unwrap();
+    }
+    assert_eq!(replicas[1].hits.load(Ordering::SeqCst), before);
+    replicas[1].is_ready.store(true, Ordering::SeqCst);
+    until_it_gets(true, &service, &replicas[1]).await;
+}
+
+#[tokio::test]
+async fn where_none_is_ready_they_are_asked_all_the_same() {
+    let replicas = [replica().await, replica().await];
+    for replica in &replicas {
+        replica.is_ready.store(false, Ordering::SeqCst);
+    }
+    let service = over(&[replicas[0].url.clone(), replicas[1].url.clone()]);
+    for _ in 0..40 {
+        // Their own refusals say more than ours could.
+        let answer = service.call(get_x()).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 #[tokio::test]
 async fn nobody_there_is_said_so() {
     let service = over(&[nobody().await]);
@@ -154,8 +208,11 @@ async fn breaking() -> (Url, Arc<AtomicU32>) {
     let counter = Arc::clone(&taken);
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            counter.fetch_add(1, Ordering::SeqCst);
-            let _ = stream.read(&mut [0; 1024]).await;
+            let mut head = [0; 1024];
+            let read = stream.read(&mut head).await.unwrap_or(0);
+            if !head[..read].starts_with(b"GET /readyz") {
+                counter.fetch_add(1, Ordering::SeqCst);
+            }
         }
     });
     (Url::parse(&format!("http://{address}")).unwrap(), taken)

@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::demo;
 use crate::cli::Dev;
 use crate::config::Config;
-use crate::host::{self, Host};
+use crate::host::{self, Host, Port};
 use crate::role;
 use crate::roles::ROLES;
 
@@ -13,7 +13,7 @@ pub(crate) async fn run(dev: Dev) -> Result<()> {
     let config = Config::load_for_development(&dev.sources, &dev.listen)?;
     let clock = host::clock();
     let telemetry = host::telemetry(&config, "riwaq", &clock)?;
-    let (listener, config) = host::listen(config).await?;
+    let (port, config) = Port::take(config)?;
     let here: Vec<_> = ROLES.iter().collect();
     let mut host = Host::open(config, clock.clone(), &here).await?;
     host.migrate().await?;
@@ -25,6 +25,7 @@ pub(crate) async fn run(dev: Dev) -> Result<()> {
     if !dev.no_demo {
         demo::accounts(&auth, dev.demo_password.as_deref()).await?;
     }
+    let listener = port.open()?;
     crate::print(&format!(
         "Riwaq is ready at {}",
         host.parts.config.public_url

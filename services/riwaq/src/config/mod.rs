@@ -20,7 +20,10 @@ mod tests;
 pub(crate) use adapters::*;
 
 /// What `riwaq dev` sets where nothing else is said.
-const DEVELOPMENT: &str = "auth.registration = true";
+const DEVELOPMENT: &str = "auth.registration = true\nserver.drain_delay_seconds = 0";
+
+/// Long enough for whoever shares requests out among processes to have looked, and to have seen that this one ends.
+const DRAIN_DELAY_SECONDS: u64 = 3;
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -95,7 +98,10 @@ impl Default for Config {
             directory: DirectoryConfig::default(),
             mail: MailConfig::default(),
             peers: PeersConfig::default(),
-            server: riwaq_kit::service::ServerConfig::default(),
+            server: riwaq_kit::service::ServerConfig {
+                drain_delay_seconds: DRAIN_DELAY_SECONDS,
+                ..Default::default()
+            },
             telemetry: riwaq_kit::TelemetryConfig::default(),
             // Empty: the public address.
             identity: riwaq_identity::IdentityConfig {
