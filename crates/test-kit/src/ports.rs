@@ -2,8 +2,11 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tokio::net::TcpSocket;
+
+/// How many ports are tried.
+const TRIES: usize = 100;
 
 /// A free port of loopback. Another process may take it before it is used; that is rare and loud.
 ///
@@ -23,7 +26,7 @@ pub fn free_port() -> Result<u16> {
 /// of the address, which every listener of Rust's does.
 #[derive(Debug)]
 pub struct ReservedPort {
-    _socket: TcpSocket,
+    _sockets: Vec<TcpSocket>,
     port: u16,
 }
 
@@ -33,12 +36,30 @@ impl ReservedPort {
     /// # Errors
     /// When the machine has none left.
     pub fn new() -> Result<Self> {
-        let socket = reusable((Ipv4Addr::LOCALHOST, 0).into())?;
-        let port = socket.local_addr()?.port();
-        Ok(Self {
-            _socket: socket,
-            port,
-        })
+        Self::on_all(&[Ipv4Addr::LOCALHOST])
+    }
+
+    /// Any that is free on every one of these addresses: the nodes of a cluster share their numbers.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn on_all(addresses: &[Ipv4Addr]) -> Result<Self> {
+        for _ in 0..TRIES {
+            let first = reusable((addresses[0], 0).into())?;
+            let port = first.local_addr()?.port();
+            let others = addresses[1..].iter();
+            let others: Result<Vec<_>> = others
+                .map(|address| reusable((*address, port).into()))
+                .collect();
+            if let Ok(mut sockets) = others {
+                sockets.push(first);
+                return Ok(Self {
+                    _sockets: sockets,
+                    port,
+                });
+            }
+        }
+        bail!("no port is free on all of {addresses:?}")
     }
 
     /// Its number.

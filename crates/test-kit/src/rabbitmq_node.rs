@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::backends::{Backend, rabbitmq_home};
-use crate::ports::{ReservedPort, free_port};
+use crate::ports::ReservedPort;
 use crate::process::{Process, log_end};
 
 /// A start on a busy machine.
@@ -38,8 +38,8 @@ pub struct RabbitmqNode {
     folder: TempDir,
     programs: PathBuf,
     port: ReservedPort,
-    distribution_port: u16,
-    names_port: u16,
+    distribution_port: ReservedPort,
+    names_port: ReservedPort,
 }
 
 impl RabbitmqNode {
@@ -55,19 +55,24 @@ impl RabbitmqNode {
             return Ok(None);
         };
         let folder = TempDir::with_prefix("riwaq-rabbitmq-")?;
-        let names_port = free_port()?;
+        let names_port = ReservedPort::new()?;
         let programs = Path::new(&home).join("bin");
         let own = programs.join("epmd");
         // Erlang lies with the broker, or on the path.
         let mut names = Command::new(if own.exists() { own } else { "epmd".into() });
-        names.args(["-address", "127.0.0.1", "-port", &names_port.to_string()]);
+        names.args([
+            "-address",
+            "127.0.0.1",
+            "-port",
+            &names_port.port().to_string(),
+        ]);
         let mut node = Self {
             broker: None,
             _names: Process::start(names, &folder.path().join("names.log"))?,
             programs,
             folder,
             port: ReservedPort::new()?,
-            distribution_port: free_port()?,
+            distribution_port: ReservedPort::new()?,
             names_port,
         };
         node.configure()?;
@@ -220,13 +225,17 @@ impl RabbitmqNode {
             .env("HOME", folder)
             .env("LANG", "C.UTF-8")
             .env("LC_ALL", "C.UTF-8")
+            .env("ERL_CRASH_DUMP", folder.join("erl_crash.dump"))
             .env("ERL_EPMD_ADDRESS", "127.0.0.1")
-            .env("ERL_EPMD_PORT", self.names_port.to_string())
+            .env("ERL_EPMD_PORT", self.names_port.port().to_string())
             .env(
                 "RABBITMQ_NODENAME",
                 format!("riwaq{}@localhost", self.port.port()),
             )
-            .env("RABBITMQ_DIST_PORT", self.distribution_port.to_string())
+            .env(
+                "RABBITMQ_DIST_PORT",
+                self.distribution_port.port().to_string(),
+            )
             .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
             .env("RABBITMQ_CONFIG_FILE", folder.join("rabbitmq.conf"))
             .env(

@@ -6,7 +6,7 @@
 mod configuration;
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 
 use crate::backends::{Backend, cassandra_home, variable};
+use crate::ports::ReservedPort;
 use crate::process::Process;
 use configuration::Node;
 
@@ -36,9 +37,9 @@ pub struct CassandraNodes {
     folder: TempDir,
     home: PathBuf,
     java: PathBuf,
-    cql: u16,
-    storage: u16,
-    jmx: Vec<u16>,
+    cql: ReservedPort,
+    storage: ReservedPort,
+    jmx: Vec<ReservedPort>,
 }
 
 impl CassandraNodes {
@@ -60,10 +61,10 @@ impl CassandraNodes {
             folder: TempDir::with_prefix("riwaq-cassandra-")?,
             home: home.into(),
             java: java()?,
-            cql: free_on_all(&addresses)?,
-            storage: free_on_all(&addresses)?,
+            cql: ReservedPort::on_all(&addresses)?,
+            storage: ReservedPort::on_all(&addresses)?,
             jmx: (0..nodes)
-                .map(|_| free_on_all(&addresses[..1]))
+                .map(|_| ReservedPort::new())
                 .collect::<Result<_>>()?,
         };
         // Another node than the seed ends when it finds no seed.
@@ -108,9 +109,9 @@ impl CassandraNodes {
             address: address(index),
             index,
             nodes: self.nodes.len(),
-            cql: self.cql,
-            storage: self.storage,
-            jmx: self.jmx[index],
+            cql: self.cql.port(),
+            storage: self.storage.port(),
+            jmx: self.jmx[index].port(),
             folder: &folder,
         };
         node.write()?;
@@ -173,28 +174,13 @@ impl CassandraNodes {
     }
 
     fn address(&self, index: usize) -> SocketAddr {
-        (address(index), self.cql).into()
+        (address(index), self.cql.port()).into()
     }
 }
 
 fn address(index: usize) -> Ipv4Addr {
     let last = u8::try_from(index + 1).unwrap_or(u8::MAX);
     Ipv4Addr::new(127, 0, 0, last)
-}
-
-/// A port that is free on every one of the addresses: the nodes of a cluster share their numbers.
-fn free_on_all(addresses: &[Ipv4Addr]) -> Result<u16> {
-    for _ in 0..100 {
-        let port = crate::free_port()?;
-        let held: Result<Vec<_>, _> = addresses
-            .iter()
-            .map(|address| TcpListener::bind((*address, port)))
-            .collect();
-        if held.is_ok() {
-            return Ok(port);
-        }
-    }
-    bail!("no port is free on {addresses:?}")
 }
 
 /// A JDK 17, which is what Cassandra 5 runs on; a newer one that comes first is passed over.
