@@ -1,11 +1,13 @@
 //! HTTP as a stranger speaks it.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, bail};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 /// How long consumers may take on a machine that has much else to do: a hundred documents wait for one reader.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What came back, whole.
 #[derive(Debug, Clone)]
@@ -114,7 +116,7 @@ impl Client {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = http
             .redirect(reqwest::redirect::Policy::none())
-            .timeout(std::time::Duration::from_secs(60))
+            .timeout(Duration::from_secs(60))
             .build()
             .unwrap_or_default();
         Self {
@@ -241,6 +243,19 @@ impl Client {
     /// # Errors
     /// When two minutes pass first; the error shows the last answer.
     pub async fn poll(&self, path: &str, accept: impl Fn(&Value) -> bool) -> Result<Value> {
+        self.poll_within(PATIENCE, path, accept).await
+    }
+
+    /// The same within a time of the caller's.
+    ///
+    /// # Errors
+    /// When that passes first.
+    pub async fn poll_within(
+        &self,
+        limit: Duration,
+        path: &str,
+        accept: impl Fn(&Value) -> bool,
+    ) -> Result<Value> {
         let started = std::time::Instant::now();
         loop {
             let answer = self.get(path).await?;
@@ -248,13 +263,13 @@ impl Client {
             if answer.status == StatusCode::OK.as_u16() && accept(&json) {
                 return Ok(json);
             }
-            if started.elapsed() > PATIENCE {
+            if started.elapsed() > limit {
                 bail!(
                     "{path} did not become what was waited for: {} {json}",
                     answer.status
                 );
             }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What must be true after the load, whatever was broken.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use reqwest::Method;
@@ -11,6 +12,10 @@ use sha2::{Digest, Sha256};
 use super::{Load, NOT_EDITED};
 use crate::School;
 use crate::people::text;
+
+/// For a file to be found: a consumer that failed several times, because what it needs was away, waits for two minutes
+/// before it tries again (`events.retry.backoff_seconds`).
+const INDEXED: Duration = Duration::from_secs(300);
 
 impl Load {
     /// Everything acknowledged is there, nothing is there twice, and every file was indexed once. Gives the verdicts.
@@ -119,7 +124,9 @@ impl Load {
                     hits.iter().filter(ours).count()
                 })
             };
-            let hits = school.student.poll(&path, |hits| hits_of(hits) > 0).await?;
+            let student = &school.student;
+            let hits = student.poll_within(INDEXED, &path, |hits| hits_of(hits) > 0);
+            let hits = hits.await?;
             let times = hits_of(&hits);
             ensure!(times == 1, "{name} was indexed {times} times");
             // Reported after the index has it.

@@ -37,7 +37,11 @@ impl Load {
     }
 
     async fn upload(&self, client: &Client, n: u64) -> Result<()> {
-        let word = format!("motunique{n}x");
+        // One that no other load on the same world uses.
+        let word = format!(
+            "motunique{n}x{}",
+            self.course.rsplit('-').next().unwrap_or_default()
+        );
         let filling = "remplissage ".repeat(usize::try_from(n % 500)?);
         let content = format!("Un texte qui contient {word} une seule fois.\n{filling}");
         let name = format!("notes-{n}.txt");
