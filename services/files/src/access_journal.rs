@@ -50,6 +50,13 @@ pub(crate) enum Event {
     },
 }
 
+/// An entry that was written.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    row: AccessRow,
+    written_micros: i64,
+}
+
 /// Where a list goes on: behind this entry.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Position {
@@ -68,7 +75,7 @@ impl AccessJournal {
     }
 
     /// Writes an entry.
-    pub(crate) async fn record(&self, subject: Subject, event: Event) -> ApiResult<()> {
+    pub(crate) async fn record(&self, subject: Subject, event: Event) -> ApiResult<Entry> {
         let at = self.clock.now().trunc_subsecs(3);
         let day = at.timestamp().div_euclid(86_400);
         self.note_day(subject.file_id, day).await?;
@@ -96,7 +103,26 @@ impl AccessJournal {
             range,
             status,
         };
-        Ok(self.store.put_at(&row, self.clock.now_micros()).await?)
+        let written_micros = self.clock.now_micros();
+        self.store.put_at(&row, written_micros).await?;
+        Ok(Entry {
+            row,
+            written_micros,
+        })
+    }
+
+    /// Says of a use that it came to nothing: the status that was answered after all. Where that cannot be written, the entry
+    /// says more than was handed out, never less.
+    pub(crate) async fn correct(&self, entry: Entry, status: u16) {
+        let row = AccessRow {
+            status: Some(i64::from(status)),
+            ..entry.row
+        };
+        // The later of two writes holds, also where the clock has not moved on.
+        let now = self.clock.now_micros().max(entry.written_micros + 1);
+        if let Err(error) = self.store.put_at(&row, now).await {
+            tracing::warn!(%error, link_id = %row.link_id, "a use that failed stands in the access journal as one that did not");
+        }
     }
 
     /// The day goes first: an entry on a day that is not listed would never be found.

@@ -11,22 +11,23 @@ use bytes::Bytes;
 use futures::StreamExt;
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_RANGE, RANGE, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, RANGE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body::{Frame, SizeHint};
 use riwaq_blobs::{
-    BlobInfo, BlobsError, ByteRange, ByteStream, Content, ContentBody, FileStream, Link,
-    LinkMethod, READ_BYTES,
+    BlobsError, ByteRange, ByteStream, Content, ContentBody, FileStream, Link, LinkMethod,
+    READ_BYTES,
 };
 use riwaq_kit::service::FileContent;
-use riwaq_kit::{ApiPath, ApiResult, Code, ETag, IfMatch, IfNoneMatch, Problem};
+use riwaq_kit::{ApiPath, ApiResult, Code, IfMatch, IfNoneMatch, Problem};
 
+use super::conditions::{Conditions, Known, Plan};
 use super::links::subject;
 use crate::access_journal::Event;
 use crate::app::App;
-use crate::domain::{disposition, range};
+use crate::domain::disposition;
+use crate::domain::file::File;
 
 /// Nothing that is served here may run, load or frame anything.
 const CSP: &str =
@@ -68,15 +69,15 @@ pub(super) async fn read_content(
     let link = app.links.verify(&token, LinkMethod::Get, app.clock.now())?;
     let about = subject(&link).ok_or_else(|| Problem::forbidden("the link was not issued here"))?;
     // A file that was deleted since is gone at once.
-    app.existing(about.file_id).await?;
-    let info = app.blobs.stat(&link.blob).await?;
+    let file = app.existing(about.file_id).await?;
+    let known = known(&app, &file.state, &link).await?;
     let conditions = Conditions {
         method: &method,
         headers: &headers,
         if_match,
         if_none_match,
     };
-    let plan = conditions.plan(&info);
+    let plan = conditions.plan(&known);
     let used = Event::Used {
         method: method.to_string(),
         range: headers
@@ -85,9 +86,20 @@ pub(super) async fn read_content(
             .map(str::to_owned),
         status: plan.status().as_u16(),
     };
-    // Before the first byte: what was handed out is in the journal.
-    app.accesses.record(about, used).await?;
-    respond(&app, &link, &info, plan, method == Method::HEAD).await
+    // The store is asked while the journal is written, and its answer waits here: before the first byte goes out, what was
+    // handed out is in the journal.
+    let (recorded, opened) = futures::join!(
+        app.accesses.record(about, used),
+        open(&app, &link, &known, &plan, method == Method::HEAD)
+    );
+    let entry = recorded?;
+    match opened {
+        Ok(content) => respond(&link, &known, &plan, content),
+        Err(problem) => {
+            app.accesses.correct(entry, problem.status().as_u16()).await;
+            Err(problem)
+        }
+    }
 }
 
 /// What the link leads to, without its bytes.
@@ -113,117 +125,78 @@ pub(super) async fn head_content(
     read_content(state, token, Method::HEAD, headers, if_match, if_none_match).await
 }
 
-/// What the request makes depend on what.
-struct Conditions<'a> {
-    method: &'a Method,
-    headers: &'a HeaderMap,
-    if_match: IfMatch,
-    if_none_match: IfNoneMatch,
-}
-
-/// What the answer will be.
-enum Plan {
-    Whole,
-    Part(ByteRange),
-    NotModified,
-    NotThisOne,
-    Outside,
-}
-
-impl Plan {
-    fn status(&self) -> StatusCode {
-        match self {
-            Self::Whole => StatusCode::OK,
-            Self::Part(_) => StatusCode::PARTIAL_CONTENT,
-            Self::NotModified => StatusCode::NOT_MODIFIED,
-            Self::NotThisOne => StatusCode::PRECONDITION_FAILED,
-            Self::Outside => StatusCode::RANGE_NOT_SATISFIABLE,
-        }
+/// What a link leads to, from the file's own record: that says of its contents what never changes, so the blob store need not be
+/// asked as well. Of one that the file keeps no more only the store knows.
+async fn known(app: &App, file: &File, link: &Link) -> ApiResult<Known> {
+    let mut kept = file.contents.iter();
+    if let Some(content) = kept.find(|content| content.blob == link.blob) {
+        return Ok(Known {
+            size: content.size,
+            sha256: content.sha256,
+        });
     }
+    Ok(Known::from(&app.blobs.stat(&link.blob).await?))
 }
 
-impl Conditions<'_> {
-    /// In the order of RFC 9110, section 13.2.2.
-    fn plan(&self, info: &BlobInfo) -> Plan {
-        let tag = tag(info);
-        if self.if_match.check(&tag).is_err() {
-            return Plan::NotThisOne;
-        }
-        if self.if_none_match.matches(&tag) {
-            return Plan::NotModified;
-        }
-        match self.range(&tag) {
-            None => Plan::Whole,
-            Some(range) if range.resolve(info.size).is_ok() => Plan::Part(range),
-            Some(_) => Plan::Outside,
-        }
-    }
-
-    /// The range, where it applies: to GET, once, and only to the content that the client has a part of.
-    fn range(&self, tag: &ETag) -> Option<ByteRange> {
-        if self.method != Method::GET {
-            return None;
-        }
-        let mut ranges = self.headers.get_all(RANGE).iter();
-        let range = ranges.next()?.to_str().ok()?;
-        if ranges.next().is_some() {
-            return None;
-        }
-        if let Some(if_range) = self.headers.get(IF_RANGE) {
-            // A weak tag or a date is not strong enough.
-            let same = if_range.as_bytes() == tag.to_string().as_bytes();
-            return same.then(|| range::parse(range)).flatten();
-        }
-        range::parse(range)
-    }
-}
-
-/// The digest tells contents apart, whoever serves them.
-fn tag(info: &BlobInfo) -> ETag {
-    ETag::opaque(&info.sha256.to_string())
-}
-
-async fn respond(
+/// The bytes that the answer has; none where it has none.
+async fn open(
     app: &App,
     link: &Link,
-    info: &BlobInfo,
-    plan: Plan,
+    known: &Known,
+    plan: &Plan,
     head_only: bool,
+) -> ApiResult<Option<Content>> {
+    let Some(range) = plan.range().filter(|_| !head_only) else {
+        return Ok(None);
+    };
+    let content = app.blobs.open(&link.blob, range).await?;
+    if Known::from(&content.info) != *known {
+        return Err(Problem::internal(format!(
+            "the blob {} is not what its file says",
+            link.blob
+        )));
+    }
+    metrics::counter!("riwaq_files_downloaded_bytes_total").increment(content.len());
+    Ok(Some(content))
+}
+
+fn respond(
+    link: &Link,
+    known: &Known,
+    plan: &Plan,
+    content: Option<Content>,
 ) -> ApiResult<Response> {
     let range = match plan {
         Plan::NotThisOne => return Err(Problem::stale()),
-        Plan::Outside => return Ok(outside(info)),
+        Plan::Outside => return Ok(outside(known)),
         Plan::NotModified => {
             let mut response = StatusCode::NOT_MODIFIED.into_response();
-            put(response.headers_mut(), ETAG, &tag(info).to_string())?;
+            put(response.headers_mut(), ETAG, &known.tag().to_string())?;
             response.headers_mut().insert(CACHE_CONTROL, private());
             return Ok(response);
         }
         Plan::Whole => ByteRange::Full,
-        Plan::Part(range) => range,
+        Plan::Part(range) => *range,
     };
-    let resolved = range.resolve(info.size)?;
-    let length = resolved.end - resolved.start;
-    let (body, file) = if head_only {
-        (Body::empty(), None)
-    } else {
-        metrics::counter!("riwaq_files_downloaded_bytes_total").increment(length);
-        body(app.blobs.open(&link.blob, range).await?)
-    };
+    let resolved = range.resolve(known.size)?;
+    let (body, file) = content.map_or_else(|| (Body::empty(), None), body);
     let mut response = Response::new(body);
     if let Some(file) = file {
         response.extensions_mut().insert(file);
     }
     *response.status_mut() = plan.status();
     let headers = response.headers_mut();
-    describe(headers, link, info)?;
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    describe(headers, link, known)?;
+    headers.insert(
+        CONTENT_LENGTH,
+        HeaderValue::from(resolved.end - resolved.start),
+    );
     if matches!(plan, Plan::Part(_)) {
         let text = format!(
             "bytes {}-{}/{}",
             resolved.start,
             resolved.end - 1,
-            info.size
+            known.size
         );
         put(headers, CONTENT_RANGE, &text)?;
     }
@@ -247,26 +220,26 @@ fn body(content: Content) -> (Body, Option<FileContent>) {
 }
 
 /// 416 with the size, so that the client can ask again.
-fn outside(info: &BlobInfo) -> Response {
+fn outside(known: &Known) -> Response {
     let problem = Problem::new(
         Code::RangeNotSatisfiable,
-        format!("the content has {} bytes", info.size),
+        format!("the content has {} bytes", known.size),
     );
     let mut response = problem.into_response();
-    if let Ok(value) = HeaderValue::try_from(format!("bytes */{}", info.size)) {
+    if let Ok(value) = HeaderValue::try_from(format!("bytes */{}", known.size)) {
         response.headers_mut().insert(CONTENT_RANGE, value);
     }
     response
 }
 
-fn describe(headers: &mut HeaderMap, link: &Link, info: &BlobInfo) -> ApiResult<()> {
+fn describe(headers: &mut HeaderMap, link: &Link, known: &Known) -> ApiResult<()> {
     put(headers, CONTENT_TYPE, &link.media_type)?;
     put(
         headers,
         CONTENT_DISPOSITION,
         &disposition::header(link.disposition, &link.file_name),
     )?;
-    put(headers, ETAG, &tag(info).to_string())?;
+    put(headers, ETAG, &known.tag().to_string())?;
     let fixed = [
         (ACCEPT_RANGES, "bytes"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),

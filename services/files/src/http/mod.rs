@@ -1,6 +1,7 @@
 //! The REST routes.
 
 mod accesses;
+mod conditions;
 mod content;
 pub(crate) mod etag;
 mod files;

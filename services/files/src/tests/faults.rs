@@ -11,7 +11,7 @@ use super::support::{Beneath, Form, World, id};
 #[tokio::test]
 async fn an_upload_that_is_repeated_through_faults_is_one_file() {
     let beneath = Beneath {
-        wrap_blobs: |blobs| {
+        wrap_blobs: Box::new(|blobs| {
             let plan = FaultPlan {
                 seed: 11,
                 fail_before: 0.05,
@@ -20,15 +20,15 @@ async fn an_upload_that_is_repeated_through_faults_is_one_file() {
                 delay: 0.1,
             };
             Arc::new(FaultyBlobs::new(blobs, plan))
-        },
-        wrap_records: |records| {
+        }),
+        wrap_records: Box::new(|records| {
             let rates = FaultRates {
                 fail_before: 0.03,
                 fail_after: 0.03,
                 ..FaultRates::default()
             };
             Arc::new(Faulty::new(Arc::new(records), rates, 12))
-        },
+        }),
         ..Beneath::default()
     };
     let world = World::with(beneath).await;

@@ -2,6 +2,7 @@
 
 mod accesses;
 mod changes;
+mod downloads;
 mod faults;
 mod forms;
 mod grpc;
@@ -11,3 +12,4 @@ mod rights;
 mod support;
 mod sweep;
 mod uploads;
+mod watched;

@@ -136,16 +136,16 @@ pub(super) struct World {
 /// What may be put beneath.
 pub(super) struct Beneath {
     pub(super) config: Config,
-    pub(super) wrap_blobs: fn(MemoryBlobs) -> Arc<dyn Blobs>,
-    pub(super) wrap_records: fn(Memory) -> Arc<dyn Records>,
+    pub(super) wrap_blobs: Box<dyn FnOnce(MemoryBlobs) -> Arc<dyn Blobs>>,
+    pub(super) wrap_records: Box<dyn FnOnce(Memory) -> Arc<dyn Records>>,
 }
 
 impl Default for Beneath {
     fn default() -> Self {
         Self {
             config: Config::default(),
-            wrap_blobs: |blobs| Arc::new(blobs),
-            wrap_records: |records| Arc::new(records),
+            wrap_blobs: Box::new(|blobs| Arc::new(blobs)),
+            wrap_records: Box::new(|records| Arc::new(records)),
         }
     }
 }
