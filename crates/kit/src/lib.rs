@@ -11,6 +11,7 @@ pub mod context;
 pub mod extract;
 pub mod http_service;
 pub mod ids;
+pub mod locale;
 pub mod problem;
 pub mod service;
 pub mod tasks;
@@ -25,6 +26,7 @@ pub use extract::{
 };
 pub use http_service::{BoxError, HttpService};
 pub use ids::new_id;
+pub use locale::Locale;
 pub use problem::{ApiResult, FieldError, Problem};
 pub use service::{Process, ServerConfig, Service};
 pub use tasks::{TaskFailed, TaskGroup};

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
+use riwaq_kit::Locale;
 use riwaq_mail::Mailbox;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::domain::attempts::SlowDown;
 use crate::keys::{RotationPolicy, SigningAlgorithm};
-use crate::text::Locale;
 
 /// How the auth service works.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -59,7 +59,6 @@ pub use operators::{EnsureAccount, Ensured};
 pub use records::tables;
 pub use secrets::{MIN_SECRET_BYTES, MasterSecret, SecretTooShort};
 pub use stores::clients::{CreatedClient, NewClient};
-pub use text::Locale;
 
 /// The OpenAPI document of its routes, which needs no running service.
 #[must_use]

@@ -188,7 +188,7 @@ fn own_routes(
     let docs = pages::docs::docs();
     Router::new()
         .route("/", get(pages::home::page).with_state(home))
-        .route("/assets/home.css", get(pages::home::style))
+        .route("/assets/pages.css", get(pages::home::style))
         .route("/assets/icon.svg", get(pages::home::icon))
         .route("/favicon.ico", get(pages::home::icon))
         .route("/robots.txt", get(pages::home::robots))

@@ -11,12 +11,12 @@ use riwaq_api::users::v1::{
 use riwaq_identity::access::GIVEN_ROLES;
 use riwaq_identity::{CallerPolicy, Callers};
 use riwaq_kit::validate::FieldErrors;
-use riwaq_kit::{ApiResult, Code, Problem};
+use riwaq_kit::{ApiResult, Code, Locale, Problem};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::domain::{Locale, ProfileDraft, User};
+use crate::domain::{ProfileDraft, User};
 use crate::flows::ReceivedLine;
 
 const MAX_IDS: usize = 200;
@@ -67,7 +67,7 @@ impl UsersGrpc {
         let locale = if user.locale.is_empty() {
             None
         } else {
-            Locale::from_name(&user.locale)
+            Locale::from_tag(&user.locale)
         };
         errors.check(
             locale.is_some() || user.locale.is_empty(),
@@ -222,7 +222,7 @@ fn message(user: Version<User>) -> UserMessage {
         last_name: profile.last_name,
         first_name_ar: profile.first_name_ar.unwrap_or_default(),
         last_name_ar: profile.last_name_ar.unwrap_or_default(),
-        locale: profile.locale.as_str().to_owned(),
+        locale: profile.locale.tag().to_owned(),
         student_number: profile.student_number.unwrap_or_default(),
         version: user.version,
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use riwaq_api::users::v1::User;
 use riwaq_directory::{Account, AccountStatus, SharedDirectory};
-use riwaq_kit::{ApiResult, Problem};
+use riwaq_kit::{ApiResult, Locale, Problem};
 use riwaq_mail::{Address, Mail, MailError, Mailbox, Message};
 
 use super::people::People;
@@ -14,7 +14,7 @@ use crate::domain::link::Purpose;
 use crate::events::{MailKind, MailRequest};
 use crate::http::paths;
 use crate::stores::links::{LinkFor, Links, NO_VERSION};
-use crate::text::{Locale, MailText, Texts};
+use crate::text::{MailText, Texts};
 
 /// Makes and sends mails. Sending one again (its outcome was unknown) sends the same one: same
 /// `Message-ID`, same link.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use riwaq_api::users::v1::User;
 use riwaq_clock::SharedClock;
 use riwaq_directory::{Account, AccountStatus, DirectoryError, LoginName, NewAccount, Password};
-use riwaq_kit::{ApiResult, Code, Problem};
+use riwaq_kit::{ApiResult, Code, Locale, Problem};
 
 use super::accounts::Accounts;
 use super::people::People;
@@ -13,7 +13,6 @@ use crate::config::Config;
 use crate::events::{MailKind, MailRequest};
 use crate::stores::attempts::AttemptLog;
 use crate::stores::subjects::Invalidate;
-use crate::text::Locale;
 
 /// Registers people.
 #[derive(Clone)]

@@ -5,13 +5,12 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use minijinja::context;
-use riwaq_kit::{ApiResult, Code, Problem};
+use riwaq_kit::{ApiResult, Code, Locale, Problem};
 
 use super::browser::{Browser, Page, is_form};
 use super::paths;
 use crate::app::Auth;
 use crate::domain::form::Parameters;
-use crate::text::Locale;
 
 /// Which of the two pages with a new password.
 #[derive(Clone, Copy, PartialEq, Eq)]

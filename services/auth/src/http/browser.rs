@@ -8,16 +8,13 @@ use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use minijinja::{Value, context};
-use riwaq_kit::{ApiResult, Problem};
+use riwaq_kit::{ApiResult, Locale, Problem};
 use url::form_urlencoded;
 
 use super::paths;
 use crate::app::Auth;
 use crate::secrets::{MacKey, random_text};
-use crate::text::{Locale, negotiate};
 
-const LANGUAGE_COOKIE: &str = "riwaq_lang";
-const LANGUAGE_SECONDS: u32 = 365 * 86_400;
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// What is known of the browser that asks.
@@ -89,15 +86,7 @@ impl Browser {
     /// The language to answer in; `ui_locales` of a request comes first but for an explicit choice.
     pub(crate) fn locale(&self, ui_locales: Option<&str>, otherwise: Locale) -> Locale {
         let lang = self.parameter("lang");
-        let accept = self
-            .headers
-            .get(header::ACCEPT_LANGUAGE)
-            .and_then(|value| value.to_str().ok());
-        negotiate(
-            [lang.as_deref(), ui_locales, self.cookie(LANGUAGE_COOKIE)],
-            accept,
-            otherwise,
-        )
+        Locale::negotiate([lang.as_deref(), ui_locales], &self.headers, otherwise)
     }
 }
 
@@ -210,14 +199,7 @@ impl Auth {
         page_headers(headers, page.form_target)?;
         headers.extend(page.set_cookie.map(|cookie| (header::SET_COOKIE, cookie)));
         if let Some(chosen) = browser.chosen_language() {
-            let cookie = format!(
-                "{LANGUAGE_COOKIE}={}; Path=/; SameSite=Lax; Max-Age={LANGUAGE_SECONDS}",
-                chosen.tag()
-            );
-            headers.append(
-                header::SET_COOKIE,
-                HeaderValue::try_from(cookie).map_err(Problem::internal)?,
-            );
+            headers.append(header::SET_COOKIE, chosen.remember());
         }
         Ok(response)
     }

@@ -3,14 +3,13 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header;
-use riwaq_kit::ApiResult;
+use riwaq_kit::{ApiResult, Locale};
 use serde_json::{Value, json};
 
 use super::paths;
 use crate::app::Auth;
 use crate::config::Config;
 use crate::domain::client::SCOPES;
-use crate::text::Locale;
 
 /// `GET /.well-known/openid-configuration`.
 pub(crate) async fn configuration(State(auth): State<Auth>) -> Response {

@@ -1,15 +1,10 @@
 //! Everything that people read: pages and mails, in French, Arabic and English.
 
-mod locale;
-
 use std::collections::BTreeMap;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Value, context};
-use riwaq_kit::{ApiResult, Problem};
-
-pub use locale::Locale;
-pub(crate) use locale::negotiate;
+use riwaq_kit::{ApiResult, Locale, Problem};
 
 const CATALOGUES: [(Locale, &str); 3] = [
     (Locale::Fr, include_str!("fr.json")),

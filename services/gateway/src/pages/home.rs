@@ -1,27 +1,24 @@
 //! The page at `/`: what this is, what runs, and where to go on. No script, nothing from elsewhere.
 
+use std::sync::Arc;
+
 use axum::extract::{Query, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, header};
-use minijinja::{Environment, Value, context};
+use minijinja::{Value, context};
+use riwaq_kit::Locale;
 use serde::Deserialize;
 
-use super::language;
-
-const TEMPLATE: &str = include_str!("assets/home.html");
-const STYLE: &str = include_str!("assets/home.css");
+const STYLE: &str = include_str!("assets/pages.css");
 const ICON: &str = include_str!("assets/icon.svg");
 
-/// The page in every language, made once.
+/// The page in every language, in the order of [`Locale::ALL`]; made once.
 #[derive(Clone)]
-pub(crate) struct Home(std::sync::Arc<[(&'static Language, String)]>);
+pub(crate) struct Home(Arc<[String; 3]>);
 
-/// One language of the page.
+/// What the page says.
 #[derive(Debug)]
-struct Language {
-    code: &'static str,
-    dir: &'static str,
-    name: &'static str,
+struct Words {
     tagline: &'static str,
     running: &'static str,
     version: &'static str,
@@ -33,57 +30,45 @@ struct Language {
     languages: &'static str,
 }
 
-const LANGUAGES: &[Language] = &[
-    Language {
-        code: "fr",
-        dir: "ltr",
-        name: "Français",
-        tagline: "L’espace numérique de travail de l’université",
-        running: "En service",
-        version: "Version",
-        api: "L’interface de programmation",
-        docs: "Documentation interactive",
-        document: "Document OpenAPI",
-        health: "État de santé",
-        sign_in: "Se connecter",
-        languages: "Langues",
-    },
-    Language {
-        code: "ar",
-        dir: "rtl",
-        name: "العربية",
-        tagline: "فضاء العمل الرقمي للجامعة",
-        running: "الخدمات العاملة",
-        version: "الإصدار",
-        api: "واجهة البرمجة",
-        docs: "التوثيق التفاعلي",
-        document: "وثيقة OpenAPI",
-        health: "الحالة الصحية",
-        sign_in: "تسجيل الدخول",
-        languages: "اللغات",
-    },
-    Language {
-        code: "en",
-        dir: "ltr",
-        name: "English",
-        tagline: "The university’s digital workspace",
-        running: "Running",
-        version: "Version",
-        api: "The programming interface",
-        docs: "Interactive documentation",
-        document: "OpenAPI document",
-        health: "Health",
-        sign_in: "Sign in",
-        languages: "Languages",
-    },
-];
+const FRENCH: Words = Words {
+    tagline: "L’espace numérique de travail de l’université",
+    running: "En service",
+    version: "Version",
+    api: "L’interface de programmation",
+    docs: "Documentation interactive",
+    document: "Document OpenAPI",
+    health: "État de santé",
+    sign_in: "Se connecter",
+    languages: "Langues",
+};
 
-impl Language {
+const ARABIC: Words = Words {
+    tagline: "فضاء العمل الرقمي للجامعة",
+    running: "الخدمات العاملة",
+    version: "الإصدار",
+    api: "واجهة البرمجة",
+    docs: "التوثيق التفاعلي",
+    document: "وثيقة OpenAPI",
+    health: "الحالة الصحية",
+    sign_in: "تسجيل الدخول",
+    languages: "اللغات",
+};
+
+const ENGLISH: Words = Words {
+    tagline: "The university’s digital workspace",
+    running: "Running",
+    version: "Version",
+    api: "The programming interface",
+    docs: "Interactive documentation",
+    document: "OpenAPI document",
+    health: "Health",
+    sign_in: "Sign in",
+    languages: "Languages",
+};
+
+impl Words {
     fn value(&self) -> Value {
         let Self {
-            code,
-            dir,
-            name,
             tagline,
             running,
             version,
@@ -94,7 +79,15 @@ impl Language {
             sign_in,
             languages,
         } = *self;
-        context! { code, dir, name, tagline, running, version, api, docs, document, health, sign_in, languages }
+        context! { tagline, running, version, api, docs, document, health, sign_in, languages }
+    }
+}
+
+const fn words(locale: Locale) -> &'static Words {
+    match locale {
+        Locale::Fr => &FRENCH,
+        Locale::Ar => &ARABIC,
+        Locale::En => &ENGLISH,
     }
 }
 
@@ -106,25 +99,31 @@ pub(crate) struct Choice {
 impl Home {
     /// The page that names these roles.
     pub(crate) fn new(roles: &[&'static str]) -> Result<Self, minijinja::Error> {
-        let mut environment = Environment::new();
-        environment.add_template("home.html", TEMPLATE)?;
-        let template = environment.get_template("home.html")?;
-        let languages: Vec<Value> = LANGUAGES.iter().map(Language::value).collect();
-        let page = |language: &'static Language| {
-            let version = env!("CARGO_PKG_VERSION");
-            let t = language.value();
-            let languages = languages.clone();
-            let html =
-                template.render(context! { t, roles => roles.to_vec(), version, languages })?;
-            Ok((language, html))
+        let templates = super::templates()?;
+        let template = templates.get_template("home.html")?;
+        let language = |locale: Locale| context! { tag => locale.tag(), name => locale.name() };
+        let languages: Vec<Value> = Locale::ALL.into_iter().map(language).collect();
+        let page = |locale: Locale| {
+            template.render(context! {
+                lang => locale.tag(),
+                dir => locale.direction(),
+                t => words(locale).value(),
+                version => env!("CARGO_PKG_VERSION"),
+                roles => roles.to_vec(),
+                languages => languages.clone(),
+            })
         };
-        Ok(Self(
-            LANGUAGES
-                .iter()
-                .map(page)
-                .collect::<Result<Vec<_>, minijinja::Error>>()?
-                .into(),
-        ))
+        let [first, second, third] = Locale::ALL;
+        Ok(Self(Arc::new([page(first)?, page(second)?, page(third)?])))
+    }
+
+    fn page(&self, locale: Locale) -> &str {
+        let [french, arabic, english] = &*self.0;
+        match locale {
+            Locale::Fr => french,
+            Locale::Ar => arabic,
+            Locale::En => english,
+        }
     }
 }
 
@@ -133,23 +132,15 @@ pub(crate) async fn page(
     Query(choice): Query<Choice>,
     headers: HeaderMap,
 ) -> Response {
-    let code = language::choose(choice.lang.as_deref(), &headers);
-    let page = home
-        .0
-        .iter()
-        .find(|(language, _)| language.code == code)
-        .or_else(|| home.0.first());
-    let Some((language, html)) = page else {
-        return ().into_response();
-    };
-    let mut response = axum::response::Html(html.clone()).into_response();
-    response.headers_mut().insert(
-        header::CONTENT_LANGUAGE,
-        HeaderValue::from_static(language.code),
-    );
-    response
-        .headers_mut()
-        .insert(header::VARY, HeaderValue::from_static("accept-language"));
+    let chosen = choice.lang.as_deref();
+    let locale = Locale::negotiate([chosen], &headers, Locale::default());
+    let mut response = Html(home.page(locale).to_owned()).into_response();
+    super::mark(response.headers_mut(), locale, "accept-language, cookie");
+    if let Some(chosen) = chosen.and_then(Locale::from_tag) {
+        // The sign-in page goes on in it.
+        let headers = response.headers_mut();
+        headers.insert(header::SET_COOKIE, chosen.remember());
+    }
     response
 }
 
@@ -188,18 +179,17 @@ mod tests {
     #[test]
     fn the_page_runs_no_script_and_turns_with_its_language() {
         let home = Home::new(&["courses", "gateway"]).unwrap();
-        for (language, html) in home.0.iter() {
+        for locale in Locale::ALL {
+            let html = home.page(locale);
+            let (tag, dir) = (locale.tag(), locale.direction());
             assert!(
-                html.contains(&format!(
-                    r#"<html lang="{}" dir="{}">"#,
-                    language.code, language.dir
-                )),
+                html.contains(&format!(r#"<html lang="{tag}" dir="{dir}">"#)),
                 "{html}"
             );
             assert!(
                 html.contains("courses")
                     && html.contains("/api/docs/")
-                    && html.contains(language.tagline)
+                    && html.contains(words(locale).tagline)
             );
             for inline in ["<script", "style=", "onclick", "http://", "https://"] {
                 assert!(!html.contains(inline), "{inline}");

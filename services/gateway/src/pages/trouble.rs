@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::response::{Html, IntoResponse, Response};
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, header};
 use minijinja::{Environment, context};
-use riwaq_kit::Problem;
+use riwaq_kit::{Accept, Locale, Problem};
 use url::form_urlencoded;
-
-use super::language;
-
-const TEMPLATE: &str = include_str!("assets/trouble.html");
 
 /// Why somebody is not signed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,66 +20,81 @@ pub(crate) enum Trouble {
     Incomplete,
 }
 
+/// A title, and what to do.
+type Sentences = (&'static str, &'static str);
+
 struct Words {
-    code: &'static str,
-    dir: &'static str,
-    title: &'static str,
-    away: &'static str,
-    expired: &'static str,
-    incomplete: &'static str,
+    away: Sentences,
+    expired: Sentences,
+    incomplete: Sentences,
     again: &'static str,
     home: &'static str,
 }
 
-const WORDS: &[Words] = &[
-    Words {
-        code: "fr",
-        dir: "ltr",
-        title: "Connexion impossible pour le moment",
-        away: "Le service d’authentification de l’établissement ne répond pas. Ce n’est pas votre mot de passe : \
-               réessayez dans quelques instants. Si cela dure, prévenez le service informatique.",
-        expired: "Cette connexion n’a pas commencé dans ce navigateur, ou a trop attendu. Recommencez.",
-        incomplete: "La connexion n’a pas pu aboutir. Recommencez ; si cela se répète, prévenez le service \
-                     informatique.",
-        again: "Réessayer",
-        home: "Accueil",
-    },
-    Words {
-        code: "ar",
-        dir: "rtl",
-        title: "تعذّر تسجيل الدخول حاليًا",
-        away: "خدمة التحقق من الهوية في المؤسسة لا تستجيب. المشكلة ليست في كلمة المرور: أعد المحاولة بعد لحظات، \
-               وإن استمر الأمر فأبلغ مصلحة المعلوميات.",
-        expired: "لم يبدأ تسجيل الدخول هذا في هذا المتصفح، أو انقضت مدته. ابدأ من جديد.",
-        incomplete: "لم يكتمل تسجيل الدخول. أعد المحاولة، وإن تكرر الأمر فأبلغ مصلحة المعلوميات.",
-        again: "إعادة المحاولة",
-        home: "الصفحة الرئيسية",
-    },
-    Words {
-        code: "en",
-        dir: "ltr",
-        title: "Signing in is not possible right now",
-        away: "The school’s sign-in service does not answer. It is not your password: try again in a moment, and tell \
-               the IT service if it lasts.",
-        expired: "This sign-in did not begin in this browser, or too long ago. Begin again.",
-        incomplete: "The sign-in could not be completed. Begin again, and tell the IT service if it happens once more.",
-        again: "Try again",
-        home: "Home",
-    },
-];
+const FRENCH: Words = Words {
+    away: (
+        "Connexion impossible pour le moment",
+        "Le service d’authentification de l’établissement ne répond pas. Ce n’est pas votre mot de passe : réessayez \
+         dans quelques instants. Si cela dure, prévenez le service informatique.",
+    ),
+    expired: (
+        "Connexion à recommencer",
+        "Cette connexion n’a pas commencé dans ce navigateur, ou est restée trop longtemps en attente. Recommencez.",
+    ),
+    incomplete: (
+        "La connexion n’a pas abouti",
+        "Recommencez ; si cela se répète, prévenez le service informatique.",
+    ),
+    again: "Réessayer",
+    home: "Accueil",
+};
 
-/// The page, made once.
+const ARABIC: Words = Words {
+    away: (
+        "تعذّر تسجيل الدخول حاليًا",
+        "خدمة التحقق من الهوية في المؤسسة لا تستجيب. المشكلة ليست في كلمة المرور: أعد المحاولة بعد لحظات، وإن استمر الأمر \
+         فأبلغ مصلحة المعلوميات.",
+    ),
+    expired: (
+        "يجب إعادة تسجيل الدخول",
+        "لم يبدأ تسجيل الدخول هذا في هذا المتصفح، أو انقضت مدته. ابدأ من جديد.",
+    ),
+    incomplete: (
+        "لم يكتمل تسجيل الدخول",
+        "أعد المحاولة، وإن تكرر الأمر فأبلغ مصلحة المعلوميات.",
+    ),
+    again: "إعادة المحاولة",
+    home: "الصفحة الرئيسية",
+};
+
+const ENGLISH: Words = Words {
+    away: (
+        "Signing in is not possible right now",
+        "The school’s sign-in service does not answer. It is not your password: try again in a moment, and tell the IT \
+         service if it lasts.",
+    ),
+    expired: (
+        "Please sign in again",
+        "This sign-in did not begin in this browser, or too long ago. Begin again.",
+    ),
+    incomplete: (
+        "The sign-in could not be completed",
+        "Begin again, and tell the IT service if it happens once more.",
+    ),
+    again: "Try again",
+    home: "Home",
+};
+
+/// The page's templates.
 #[derive(Clone)]
 pub(crate) struct TroublePage(Arc<Environment<'static>>);
 
 impl TroublePage {
     pub(crate) fn new() -> Result<Self, minijinja::Error> {
-        let mut environment = Environment::new();
-        environment.add_template("trouble.html", TEMPLATE)?;
-        Ok(Self(Arc::new(environment)))
+        Ok(Self(Arc::new(super::templates()?)))
     }
 
-    /// `problem`, as a page for a browser: what it says stays in the status and in `Retry-After`.
+    /// `problem`, as a page for a browser: what else it says stays in the status and the headers.
     pub(crate) fn answer(
         &self,
         trouble: Trouble,
@@ -90,53 +102,54 @@ impl TroublePage {
         headers: &HeaderMap,
         return_to: &str,
     ) -> Response {
-        if !wants_page(headers) {
-            return problem.into_response();
+        let mut response = problem.into_response();
+        // Programs ask for JSON, or say nothing.
+        let offered = ["application/json", "text/html"];
+        if Accept::from_headers(headers).best(&offered) != Some("text/html") {
+            return response;
         }
-        let code = language::choose(None, headers);
-        let Some(page) = self.page(code, trouble, return_to) else {
-            return problem.into_response();
-        };
-        let mut response = (problem.status(), Html(page)).into_response();
+        let locale = Locale::negotiate([None], headers, Locale::default());
+        match self.page(locale, trouble, return_to) {
+            Ok(page) => *response.body_mut() = Body::from(page),
+            Err(error) => {
+                tracing::error!(%error, "the page for sign-in trouble");
+                return response;
+            }
+        }
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(code));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        let vary = HeaderValue::from_static("accept, accept-language");
-        headers.insert(header::VARY, vary);
-        if let Some(wait) = problem.retry_after() {
-            headers.insert(header::RETRY_AFTER, wait.as_secs().max(1).into());
-        }
+        let kind = HeaderValue::from_static("text/html; charset=utf-8");
+        headers.insert(header::CONTENT_TYPE, kind);
+        super::mark(headers, locale, "accept, accept-language, cookie");
         response
     }
 
-    fn page(&self, code: &str, trouble: Trouble, return_to: &str) -> Option<String> {
-        let words = WORDS.iter().find(|words| words.code == code)?;
-        let text = match trouble {
+    fn page(
+        &self,
+        locale: Locale,
+        trouble: Trouble,
+        return_to: &str,
+    ) -> Result<String, minijinja::Error> {
+        let words = match locale {
+            Locale::Fr => &FRENCH,
+            Locale::Ar => &ARABIC,
+            Locale::En => &ENGLISH,
+        };
+        let (title, text) = match trouble {
             Trouble::Away => words.away,
             Trouble::Expired => words.expired,
             Trouble::Incomplete => words.incomplete,
         };
         let return_to: String = form_urlencoded::byte_serialize(return_to.as_bytes()).collect();
-        let Words {
-            code,
-            dir,
+        self.0.get_template("trouble.html")?.render(context! {
+            lang => locale.tag(),
+            dir => locale.direction(),
             title,
-            again,
-            home,
-            ..
-        } = *words;
-        let template = self.0.get_template("trouble.html").ok()?;
-        template
-            .render(context! { code, dir, title, text, again, home, return_to })
-            .ok()
+            text,
+            return_to,
+            again => words.again,
+            home => words.home,
+        })
     }
-}
-
-/// Whether a person looks at the answer: programs ask for JSON, or say nothing.
-fn wants_page(headers: &HeaderMap) -> bool {
-    let all = headers.get_all(header::ACCEPT).iter();
-    all.filter_map(|value| value.to_str().ok())
-        .any(|value| value.to_ascii_lowercase().contains("text/html"))
 }
 
 #[cfg(test)]
@@ -146,12 +159,13 @@ mod tests {
     #[test]
     fn every_language_says_every_trouble() {
         let page = TroublePage::new().unwrap();
-        for code in language::CODES {
+        for locale in Locale::ALL {
             let mut seen = Vec::new();
             for trouble in [Trouble::Away, Trouble::Expired, Trouble::Incomplete] {
-                let html = page.page(code, trouble, "/a?b=c&d=<x>").unwrap();
+                let html = page.page(locale, trouble, "/a?b=c&d=<x>").unwrap();
+                let tag = locale.tag();
                 assert!(
-                    html.contains(&format!(r#"<html lang="{code}" dir="#)),
+                    html.contains(&format!(r#"<html lang="{tag}" dir="#)),
                     "{html}"
                 );
                 assert!(
@@ -164,6 +178,36 @@ mod tests {
                 assert!(!seen.contains(&html));
                 seen.push(html);
             }
+        }
+    }
+
+    #[test]
+    fn only_whoever_prefers_a_page_gets_one() {
+        let page = TroublePage::new().unwrap();
+        for (accept, kind) in [
+            (None, "application/problem+json"),
+            (Some("*/*"), "application/problem+json"),
+            (Some("application/json"), "application/problem+json"),
+            (
+                Some("application/json, text/html;q=0.5"),
+                "application/problem+json",
+            ),
+            (Some("text/html;q=0, */*"), "application/problem+json"),
+            (
+                Some("text/html,application/xhtml+xml,*/*;q=0.8"),
+                "text/html; charset=utf-8",
+            ),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(accept) = accept {
+                headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+            }
+            let problem = Problem::unavailable("away");
+            let answer = page.answer(Trouble::Away, problem, &headers, "/");
+            assert_eq!(answer.status(), 503);
+            assert_eq!(answer.headers()[header::CONTENT_TYPE], kind, "{accept:?}");
+            assert_eq!(answer.headers()[header::RETRY_AFTER], "1");
+            assert_eq!(answer.headers()[header::CACHE_CONTROL], "no-store");
         }
     }
 }

@@ -18,6 +18,11 @@ async fn the_page_speaks_three_languages() {
             "ltr",
         ),
         (
+            Request::get("/").header("cookie", "riwaq_lang=ar"),
+            "ar",
+            "rtl",
+        ),
+        (
             Request::get("/?lang=xx").header("accept-language", "ar"),
             "ar",
             "rtl",
@@ -38,8 +43,13 @@ async fn the_page_speaks_three_languages() {
             );
         }
     }
+    // A choice holds from then on, on the sign-in page as well.
+    let chosen = world.ask(Request::get("/?lang=en-GB")).await;
+    assert!(chosen.header("set-cookie").starts_with("riwaq_lang=en;"));
+    let not_chosen = world.ask(Request::get("/?lang=xx")).await;
+    assert!(not_chosen.cookies().is_empty());
     for (asset, kind) in [
-        ("/assets/home.css", "text/css"),
+        ("/assets/pages.css", "text/css"),
         ("/favicon.ico", "image/svg+xml"),
         ("/robots.txt", "text/plain"),
     ] {

@@ -9,7 +9,7 @@ mod user;
 
 pub(crate) use account::{AccountChange, Status};
 pub(crate) use audit::AuditNote;
-pub(crate) use profile::{Locale, Profile, ProfileDraft, field_of, taken};
+pub(crate) use profile::{Profile, ProfileDraft, field_of, taken};
 pub(crate) use role::{Role, check_permissions, check_role_name};
 pub(crate) use roster::Roster;
 pub(crate) use user::User;

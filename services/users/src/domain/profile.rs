@@ -1,43 +1,13 @@
 //! A person's profile, and which values are accepted for it.
 
 use riwaq_directory::{DirectoryError, LoginName};
-use riwaq_kit::Problem;
 use riwaq_kit::validate::FieldErrors;
+use riwaq_kit::{Locale, Problem};
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization as _;
-use utoipa::ToSchema;
 
 const MAX_NAME_CHARS: usize = 100;
 const MAX_STUDENT_NUMBER_CHARS: usize = 32;
-
-/// The language that a person reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Locale {
-    /// French.
-    #[default]
-    Fr,
-    /// Arabic.
-    Ar,
-    /// English.
-    En,
-}
-
-impl Locale {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Fr => "fr",
-            Self::Ar => "ar",
-            Self::En => "en",
-        }
-    }
-
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [Self::Fr, Self::Ar, Self::En]
-            .into_iter()
-            .find(|locale| locale.as_str() == name)
-    }
-}
 
 /// What is known of a person. Values are normalised (NFC, trimmed) and valid.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

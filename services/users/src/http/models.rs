@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use riwaq_identity::Actor;
+use riwaq_kit::Locale;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::{Locale, Profile, ProfileDraft, Status, User};
+use crate::domain::{Profile, ProfileDraft, Status, User};
 use crate::flows::ManagedUser;
 use crate::records::{AuditRow, RoleRow};
 

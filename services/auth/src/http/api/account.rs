@@ -4,7 +4,7 @@ use axum::extract::State;
 use http::StatusCode;
 use riwaq_directory::{LoginName, Password};
 use riwaq_kit::problem::ProblemBody;
-use riwaq_kit::{ApiJson, ApiResult, FieldErrors, Problem};
+use riwaq_kit::{ApiJson, ApiResult, FieldErrors, Locale, Problem};
 use riwaq_mail::Address;
 
 use super::models::{
@@ -13,7 +13,6 @@ use super::models::{
 use crate::app::Auth;
 use crate::flows::registration::Registered;
 use crate::http::browser::Browser;
-use crate::text::Locale;
 
 const MAX_NAME_CHARS: usize = 100;
 
