@@ -131,9 +131,9 @@ impl Code {
         self.facts().grpc
     }
 
-    /// When it is worth trying again, where nothing has to change but time.
+    /// When to try again what passes by itself: nothing has to change but time.
     #[must_use]
-    pub const fn comes_back(self) -> Option<Duration> {
+    pub const fn retry_after(self) -> Option<Duration> {
         match self {
             Self::BadGateway | Self::Unavailable | Self::Timeout => Some(Duration::from_secs(1)),
             _ => None,

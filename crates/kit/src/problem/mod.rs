@@ -55,7 +55,7 @@ impl Problem {
             code,
             detail: detail.into(),
             errors: Vec::new(),
-            retry_after: code.comes_back(),
+            retry_after: code.retry_after(),
         }))
     }
 
@@ -263,8 +263,9 @@ pub(crate) fn whole_seconds(duration: Duration) -> u64 {
     (duration.as_secs() + up).max(1)
 }
 
-/// Writes an error and everything beneath it on one line.
-struct Chain<'a>(&'a (dyn Error + 'static));
+/// An error with everything beneath it, on one line: many outer ones say little.
+#[derive(Debug)]
+pub struct Chain<'a>(pub &'a (dyn Error + 'static));
 
 impl std::fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

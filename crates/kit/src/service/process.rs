@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use futures::future::join_all;
+use hyper_util::server::graceful::GracefulShutdown;
 use riwaq_clock::SharedClock;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -132,20 +134,14 @@ impl Process {
             .layer(head);
         let address = listener.local_addr()?;
         let (tls, redirecting) = self.tls(address).await?;
-        let listening = Listening {
+        let mut listeners = vec![Listening {
             listener,
             tls,
             router,
-        };
-        Ok(self
-            .run(
-                name,
-                address,
-                (listening, redirecting),
-                (health, reporter),
-                shutdown,
-            )
-            .await)
+        }];
+        listeners.extend(redirecting);
+        let health = (health, reporter);
+        Ok(self.run(name, address, listeners, health, shutdown).await)
     }
 
     /// The TLS of the listener, kept fresh in the background, and the listener that sends there.
@@ -182,7 +178,7 @@ impl Process {
         self,
         name: &'static str,
         address: SocketAddr,
-        (listening, redirecting): (Listening, Option<Listening>),
+        listeners: Vec<Listening>,
         (health, reporter): (Health, HealthReporter),
         shutdown: impl Future<Output = ()>,
     ) -> Drained {
@@ -203,15 +199,10 @@ impl Process {
         tracing::info!(service = name, %address, "serving");
 
         let stop = CancellationToken::new();
-        let accepting = async {
-            let both = listening.accept(&self.config, &connections, stop.clone());
-            let Some(redirecting) = redirecting else {
-                return (both.await, None);
-            };
-            let redirecting = redirecting.accept(&self.config, &connections, stop.clone());
-            let (served, redirected) = tokio::join!(both, redirecting);
-            (served, Some(redirected))
-        };
+        let accepting = listeners
+            .into_iter()
+            .map(|listening| listening.accept(&self.config, &connections, stop.clone()));
+        let accepting = join_all(accepting);
         tokio::pin!(accepting);
         tokio::select! {
             () = shutdown => {}
@@ -222,18 +213,13 @@ impl Process {
         let delay = Duration::from_secs(self.config.drain_delay_seconds);
         let _ = tokio::time::timeout(delay, &mut accepting).await;
         stop.cancel();
-        let (graceful, redirected) = accepting.await;
+        let graceful = accepting.await;
 
         // Streams and background tasks end themselves on this; changes go on.
         work.close();
         self.groups.iter().for_each(TaskGroup::close);
         let until = tokio::time::Instant::now() + Duration::from_secs(self.config.drain_seconds);
-        let ending = async {
-            graceful.shutdown().await;
-            if let Some(redirected) = redirected {
-                redirected.shutdown().await;
-            }
-        };
+        let ending = join_all(graceful.into_iter().map(GracefulShutdown::shutdown));
         let _ = tokio::time::timeout_at(until, ending).await;
         let mut cut_off = 0;
         // Connections first: what they run is waited for in the groups after them.

@@ -27,7 +27,8 @@ use certificate::Certificates;
 use challenge::Challenges;
 use files::Files;
 
-pub use inspect::{CertificateFacts, inspect};
+pub use certificate::CertificateFacts;
+pub use inspect::inspect;
 pub(super) use redirect::redirect;
 
 /// Why TLS cannot be spoken.

@@ -70,26 +70,19 @@ pub(crate) fn start_on(listener: TcpListener, tls: TlsConfig, clock: SharedClock
 
 impl Running {
     /// How it ended.
-    pub(crate) async fn ended(mut self) -> Result<(), ServeError> {
-        let joined = tokio::time::timeout(PATIENCE, self.task.join_next()).await;
-        joined.expect("in time").expect("a task").expect("joins")
+    pub(crate) async fn ended(self) -> Result<(), ServeError> {
+        joined(self.task).await
     }
 
     pub(crate) async fn stop(self) {
-        let Self {
-            address,
-            stop,
-            task,
-        } = self;
-        stop.send(()).expect("is running");
-        let (stop, _) = oneshot::channel();
-        let ending = Self {
-            address,
-            stop,
-            task,
-        };
-        ending.ended().await.expect("ends well");
+        self.stop.send(()).expect("is running");
+        joined(self.task).await.expect("ends well");
     }
+}
+
+async fn joined(mut task: JoinSet<Result<(), ServeError>>) -> Result<(), ServeError> {
+    let joined = tokio::time::timeout(PATIENCE, task.join_next()).await;
+    joined.expect("in time").expect("a task").expect("joins")
 }
 
 /// An authority of the test's own.

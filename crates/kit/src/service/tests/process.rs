@@ -21,8 +21,8 @@ use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use super::*;
 use crate::tasks::TaskFailed;
 
-struct Running {
-    address: SocketAddr,
+pub(super) struct Running {
+    pub(super) address: SocketAddr,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<Result<Drained, ServeError>>,
     client: Client<HttpConnector, Body>,
@@ -32,7 +32,7 @@ struct Running {
     clippy::disallowed_methods,
     reason = "the test joins the server itself"
 )]
-async fn start(service: Service, config: ServerConfig, public: bool) -> Running {
+pub(super) async fn start(service: Service, config: ServerConfig, public: bool) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
@@ -50,6 +50,11 @@ async fn start(service: Service, config: ServerConfig, public: bool) -> Running 
 }
 
 impl Running {
+    pub(super) async fn stop(self) {
+        self.stop.send(()).unwrap();
+        self.ended.await.unwrap().unwrap();
+    }
+
     async fn get(&self, path: &str) -> (http::response::Parts, serde_json::Value) {
         self.send(Request::get(path)).await
     }
@@ -152,8 +157,7 @@ async fn what_is_not_ready_says_so() {
         "the reason is for the log"
     );
     assert_eq!(running.get("/livez").await.0.status, StatusCode::OK);
-    running.stop.send(()).unwrap();
-    running.ended.await.unwrap().unwrap();
+    running.stop().await;
 }
 
 #[tokio::test]
@@ -248,8 +252,7 @@ async fn oversized_heads_are_problems() {
         (head.status.as_u16(), &body["code"]),
         (431, &"headers_too_large".into())
     );
-    running.stop.send(()).unwrap();
-    running.ended.await.unwrap().unwrap();
+    running.stop().await;
 }
 
 #[tokio::test]
@@ -273,8 +276,7 @@ async fn every_answer_of_a_public_listener_is_finished_and_named() {
         head.headers["x-request-id"],
         "0af7651916cd43dd8448eb211c80319c"
     );
-    running.stop.send(()).unwrap();
-    running.ended.await.unwrap().unwrap();
+    running.stop().await;
 }
 
 #[tokio::test]
@@ -301,6 +303,5 @@ async fn metrics_of_a_public_listener_are_for_operators() {
         status(proxied().header(header::AUTHORIZATION, "Bearer scrape")).await,
         200
     );
-    running.stop.send(()).unwrap();
-    running.ended.await.unwrap().unwrap();
+    running.stop().await;
 }

@@ -2,19 +2,15 @@
 
 use axum::routing::post;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::net::TcpStream;
 
+use super::process::start;
 use super::*;
 
 /// More than the kernel takes in for somebody who does not read.
 const LARGE: usize = 12 << 20;
 
 #[tokio::test]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the test joins the server itself"
-)]
 async fn whoever_still_writes_gets_the_answer_that_was_given_early() {
     let (answers, mut answered) = mpsc::unbounded_channel();
     let refuse = move || {
@@ -26,16 +22,9 @@ async fn whoever_still_writes_gets_the_answer_that_was_given_early() {
     };
     let router = Router::new().route("/x", post(refuse));
     let service = Service::new("unread", TaskGroup::new()).rest(router, OpenApi::default());
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (stop, stopped) = oneshot::channel::<()>();
-    let clock = SystemClock::shared();
-    let process = Process::new(clock, ServerConfig::default(), MetricsHandle::install());
-    let ended = tokio::spawn(process.serve(service, listener, async move {
-        let _ = stopped.await;
-    }));
+    let running = start(service, ServerConfig::default(), false).await;
 
-    let mut stream = TcpStream::connect(address).await.unwrap();
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
     // Twice over one connection: it stays usable.
     for _ in 0..2 {
         let head = format!("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: {LARGE}\r\n\r\n");
@@ -50,6 +39,5 @@ async fn whoever_still_writes_gets_the_answer_that_was_given_early() {
         assert!(answer.starts_with(b"HTTP/1.1 403 "));
     }
     drop(stream);
-    stop.send(()).unwrap();
-    ended.await.unwrap().unwrap();
+    running.stop().await;
 }

@@ -12,10 +12,11 @@ use riwaq_clock::SharedClock;
 use url::Url;
 
 use super::TlsError;
-use super::certificate::{Certificate, Certificates};
+use super::certificate::{Certificate, CertificateFacts, Certificates};
 use super::challenge::Challenges;
 use super::order::{self, OrderError};
 use super::store::Store;
+use crate::problem::Chain;
 use crate::service::config::AcmeConfig;
 
 /// The longest pause after orders that failed.
@@ -55,9 +56,12 @@ impl Acme {
         let mut complete = false;
         if let Some(kept) = store.certificate()? {
             // One that has ended or lacks a name is shown until there is a better one.
-            let names = config.domains.iter().all(|name| kept.names.contains(name));
-            complete = names && kept.until > clock.now();
-            tracing::info!(until = %kept.until, complete, "the certificate of before");
+            let names = config
+                .domains
+                .iter()
+                .all(|name| kept.facts.names.contains(name));
+            complete = names && kept.facts.until > clock.now();
+            tracing::info!(until = %kept.facts.until, complete, "the certificate of before");
             certificates.replace(kept);
         }
         certificates.measure(clock.now());
@@ -87,18 +91,19 @@ impl Acme {
             }
             let outcome = match self.renew().await {
                 Ok(new) => {
-                    tracing::info!(until = %new.until, names = ?new.names, "a new certificate");
-                    self.certificates.replace(new.clone());
-                    failures = 0;
+                    tracing::info!(until = %new.facts.until, names = ?new.facts.names, "a new certificate");
                     // Where our clock is wrong even a new one seems old, and authorities count.
-                    next = renewal(&new).max(self.clock.now() + new.life() / LEAST_PART);
+                    let least = self.clock.now() + new.facts.life() / LEAST_PART;
+                    next = renewal(&new.facts).max(least);
+                    self.certificates.replace(new);
+                    failures = 0;
                     "issued"
                 }
                 Err(error) => {
                     let pause = pause(self.config.retry_seconds, failures);
                     failures += 1;
                     next = self.clock.now() + pause;
-                    tracing::error!(error = %causes(&error), again = %next, "no certificate from the authority");
+                    tracing::error!(error = %Chain(&error), again = %next, "no certificate from the authority");
                     "failed"
                 }
             };
@@ -112,7 +117,7 @@ impl Acme {
     fn due(&self) -> DateTime<Utc> {
         let current = self.certificates.current();
         let current = current.filter(|_| self.complete);
-        current.map_or_else(|| self.clock.now(), |current| renewal(&current))
+        current.map_or_else(|| self.clock.now(), |current| renewal(&current.facts))
     }
 
     async fn renew(&self) -> Result<Certificate, OrderError> {
@@ -131,21 +136,7 @@ impl Acme {
     }
 }
 
-/// An error with what it comes from: clients name the reason last.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        next = cause.source();
-    }
-    text
-}
-
-fn renewal(current: &Certificate) -> DateTime<Utc> {
+fn renewal(current: &CertificateFacts) -> DateTime<Utc> {
     let life = current.life();
     let jitter = rand::rng().random_range(0..=(life / 50).num_seconds().max(0));
     current.from + life * 2 / 3 + TimeDelta::seconds(jitter)

@@ -9,15 +9,24 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
+use x509_parser::time::ASN1Time;
 
 /// A certificate that can be used, and when.
 #[derive(Debug, Clone)]
 pub(super) struct Certificate {
     key: Arc<CertifiedKey>,
-    pub(super) from: DateTime<Utc>,
-    pub(super) until: DateTime<Utc>,
-    /// The DNS names in it.
-    pub(super) names: Vec<String>,
+    pub(super) facts: CertificateFacts,
+}
+
+/// What a certificate says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFacts {
+    /// Its first moment.
+    pub from: DateTime<Utc>,
+    /// Its last moment.
+    pub until: DateTime<Utc>,
+    /// The DNS names in it, in lower case.
+    pub names: Vec<String>,
 }
 
 /// Why certificate and key cannot be used.
@@ -39,9 +48,11 @@ impl Certificate {
     pub(super) fn read(chain: &[u8], key: &[u8]) -> Result<Self, Unusable> {
         let chain = certificates(chain)?;
         let key = private_key(key)?;
-        let first = chain.first().map(facts);
-        let (from, until, names) =
-            first.unwrap_or_else(|| Err(Unusable::Chain("there is none in it".into())))?;
+        let first = chain
+            .first()
+            .ok_or_else(|| Unusable::Chain("there is none in it".into()))?;
+        let facts =
+            CertificateFacts::of(first).ok_or_else(|| Unusable::Chain("it is not X.509".into()))?;
         let provider = rustls::crypto::ring::default_provider();
         let key = CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => Unusable::Pair,
@@ -50,9 +61,30 @@ impl Certificate {
         })?;
         Ok(Self {
             key: Arc::new(key),
-            from,
-            until,
-            names,
+            facts,
+        })
+    }
+}
+
+impl CertificateFacts {
+    /// Those of a certificate in DER; none where it is not X.509.
+    #[must_use]
+    pub fn of(certificate: &[u8]) -> Option<Self> {
+        let (_, parsed) = parse_x509_certificate(certificate).ok()?;
+        let time = |at: ASN1Time| DateTime::from_timestamp(at.timestamp(), 0);
+        let validity = parsed.validity();
+        let alternative = parsed.subject_alternative_name().ok().flatten();
+        let names = alternative
+            .iter()
+            .flat_map(|names| &names.value.general_names);
+        let dns = names.filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+            _ => None,
+        });
+        Some(Self {
+            from: time(validity.not_before)?,
+            until: time(validity.not_after)?,
+            names: dns.collect(),
         })
     }
 
@@ -81,26 +113,6 @@ fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, Unusable> {
     })
 }
 
-type Facts = (DateTime<Utc>, DateTime<Utc>, Vec<String>);
-
-fn facts(certificate: &CertificateDer<'_>) -> Result<Facts, Unusable> {
-    let broken = || Unusable::Chain("it is not X.509".into());
-    let (_, parsed) = parse_x509_certificate(certificate).map_err(|_| broken())?;
-    let time = |at: x509_parser::time::ASN1Time| DateTime::from_timestamp(at.timestamp(), 0);
-    let validity = parsed.validity();
-    let from = time(validity.not_before).ok_or_else(broken)?;
-    let until = time(validity.not_after).ok_or_else(broken)?;
-    let mut names = Vec::new();
-    if let Ok(Some(alternative)) = parsed.subject_alternative_name() {
-        for name in &alternative.value.general_names {
-            if let GeneralName::DNSName(name) = name {
-                names.push(name.to_ascii_lowercase());
-            }
-        }
-    }
-    Ok((from, until, names))
-}
-
 /// The present certificate of a listener; none until there is one.
 #[derive(Debug, Default)]
 pub(super) struct Certificates {
@@ -125,7 +137,7 @@ impl Certificates {
     /// Tells the metrics how long the present one lasts.
     pub(super) fn measure(&self, now: DateTime<Utc>) {
         if let Some(current) = self.current() {
-            let left = (current.until - now).num_seconds();
+            let left = (current.facts.until - now).num_seconds();
             metrics::gauge!("riwaq_tls_certificate_expires_seconds").set(left as f64);
         }
     }

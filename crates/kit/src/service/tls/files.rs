@@ -94,8 +94,8 @@ impl Files {
             wrong: None,
         };
         if let Some(first) = files.changed().await? {
-            if first.until <= files.clock.now() {
-                tracing::error!(until = %first.until, "the certificate has expired: browsers will refuse it");
+            if first.facts.until <= files.clock.now() {
+                tracing::error!(until = %first.facts.until, "the certificate has expired: browsers will refuse it");
             }
             files.certificates.replace(first);
         }
@@ -115,8 +115,8 @@ impl Files {
     async fn look(&mut self) {
         let changed = match self.changed().await {
             Ok(None) => return,
-            Ok(Some(new)) if new.until <= self.clock.now() => {
-                let cause = format!("it has expired on {}", new.until);
+            Ok(Some(new)) if new.facts.until <= self.clock.now() => {
+                let cause = format!("it has expired on {}", new.facts.until);
                 Err(wrong(CHAIN, &self.pair.chain, cause))
             }
             Ok(Some(new)) => Ok(new),
@@ -124,7 +124,7 @@ impl Files {
         };
         let outcome = match changed {
             Ok(new) => {
-                tracing::info!(until = %new.until, names = ?new.names, "a new certificate");
+                tracing::info!(until = %new.facts.until, names = ?new.facts.names, "a new certificate");
                 self.certificates.replace(new);
                 self.wrong = None;
                 "loaded"

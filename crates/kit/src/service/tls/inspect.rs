@@ -1,33 +1,10 @@
 //! Looking at the certificate of a listener without being it: for whoever wants to know before it starts, or
 //! beside it.
 
-use chrono::{DateTime, Utc};
-
-use super::certificate::Certificate;
+use super::certificate::CertificateFacts;
 use super::files::Pair;
 use super::{TlsError, acme, store};
 use crate::service::config::TlsConfig;
-
-/// What a certificate says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CertificateFacts {
-    /// Its first moment.
-    pub from: DateTime<Utc>,
-    /// Its last moment.
-    pub until: DateTime<Utc>,
-    /// The DNS names in it, in lower case.
-    pub names: Vec<String>,
-}
-
-impl From<Certificate> for CertificateFacts {
-    fn from(certificate: Certificate) -> Self {
-        Self {
-            from: certificate.from,
-            until: certificate.until,
-            names: certificate.names,
-        }
-    }
-}
 
 /// The certificate that a listener would show now; none where ACME has not got one yet.
 ///
@@ -38,9 +15,9 @@ pub async fn inspect(config: &TlsConfig) -> Result<Option<CertificateFacts>, Tls
     let Some(settings) = &config.acme else {
         let pair = Pair::configured(config)?;
         let (chain, key) = pair.read().await?;
-        return Ok(Some(pair.certificate(&chain, &key)?.into()));
+        return Ok(Some(pair.certificate(&chain, &key)?.facts));
     };
     let directory = acme::check(settings)?;
     let kept = store::look(&settings.folder, &directory)?;
-    Ok(kept.map(CertificateFacts::from))
+    Ok(kept.map(|kept| kept.facts))
 }

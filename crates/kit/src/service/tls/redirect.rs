@@ -18,13 +18,12 @@ fn answer(request: &Request, port: u16) -> Response {
     // 308 keeps method and body, which are sent again; nothing of them is read here.
     (
         StatusCode::PERMANENT_REDIRECT,
-        [(header::LOCATION, address), (header::CONNECTION, close())],
+        [
+            (header::LOCATION, address),
+            (header::CONNECTION, HeaderValue::from_static("close")),
+        ],
     )
         .into_response()
-}
-
-fn close() -> HeaderValue {
-    HeaderValue::from_static("close")
 }
 
 fn address(request: &Request, port: u16) -> Option<HeaderValue> {

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, TimeDelta, Utc};
+use riwaq_kit::service::CertificateFacts;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use x509_parser::parse_x509_certificate;
 
 use super::Finding;
 use super::endpoints::Endpoint;
@@ -70,12 +70,8 @@ fn client(endpoint: &Endpoint) -> Result<ClientConfig> {
 }
 
 fn lifetime(certificate: &CertificateDer<'_>) -> Result<String> {
-    let (_, parsed) = parse_x509_certificate(certificate).context("not an X.509 certificate")?;
-    let validity = parsed.validity();
-    let time = |at: x509_parser::time::ASN1Time| {
-        DateTime::from_timestamp(at.timestamp(), 0).context("a date that there never is")
-    };
-    lasting(time(validity.not_before)?, time(validity.not_after)?)
+    let facts = CertificateFacts::of(certificate).context("not an X.509 certificate")?;
+    lasting(facts.from, facts.until)
 }
 
 /// How long a certificate goes on; an error where somebody must act.
