@@ -14,8 +14,8 @@ use crate::gateway::Gateway;
 use crate::pages::metrics::is_scraper;
 use crate::routes::{Identify, METRICS, Route};
 use crate::session::cookie::Cookie;
+use crate::session::issuer::{MOST_WAITS, NEXT_SECOND};
 use crate::session::keys::SessionId;
-use crate::session::sign_in::{SECOND, SECONDS};
 use crate::session::store::Session;
 
 /// The header that says that a change was meant.
@@ -104,21 +104,20 @@ impl Gateway {
         let Some(mut session) = self.sessions.open(id).await? else {
             return Ok(None);
         };
-        let mut exchanged = 0;
+        let mut exchanges = 0;
         let refused = loop {
             match self.identity.actor(&session.access_token).await {
                 // An issuer that gives somebody else's token is not believed.
                 Ok(actor) if actor.id() != session.user => return Ok(None),
                 Ok(actor) => return Ok(Some((session, actor))),
                 Err(Refused::Unavailable) => break Refused::Unavailable,
-                Err(refused) if exchanged > SECONDS => break refused,
-                // Where the issuer says times in whole seconds, a new token may count as older than a revocation
-                // in the same second.
-                Err(Refused::Revoked) if exchanged > 0 => self.clock.sleep(SECOND).await,
-                Err(refused) if exchanged > 0 => break refused,
-                Err(_) => {}
+                Err(_) if exchanges == 0 => {}
+                Err(Refused::Revoked) if exchanges <= MOST_WAITS => {
+                    self.clock.sleep(NEXT_SECOND).await;
+                }
+                Err(refused) => break refused,
             }
-            exchanged += 1;
+            exchanges += 1;
             match self.sessions.replace(id, &session.access_token).await? {
                 Some(another) => session = another,
                 None => return Ok(None),

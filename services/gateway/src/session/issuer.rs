@@ -16,6 +16,7 @@ use openidconnect::{
     PkceCodeVerifier, RedirectUrl, RefreshToken, RequestTokenError, Scope, TokenResponse,
 };
 use riwaq_clock::SharedClock;
+use riwaq_kit::problem::Chain;
 use riwaq_kit::{Code, HttpService, Problem};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
@@ -23,6 +24,13 @@ use url::Url;
 
 use self::known::{BELIEVED, Client, Known, SEEN};
 use crate::config::SessionConfig;
+
+/// Where an issuer says times in whole seconds, tokens that it made just after a revocation count as made before it. How
+/// long until it can make others, and how often that is waited for.
+pub(crate) const NEXT_SECOND: Duration = Duration::from_secs(1);
+pub(crate) const MOST_WAITS: usize = 3;
+/// When to ask again whoever needs an issuer that is away.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// The issuer did not answer, or not as it should.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -163,7 +171,7 @@ impl Issuer {
         checked(&self.0.client().await?)
     }
 
-    /// New tokens for a refresh token.
+    /// New tokens for a refresh token, with the one that is good from now on.
     pub(crate) async fn refresh(&self, refresh_token: &str) -> Result<Tokens, RefreshError> {
         let client = self.0.client().await.map_err(RefreshError::Unavailable)?;
         let token = RefreshToken::new(refresh_token.to_owned());
@@ -171,7 +179,13 @@ impl Issuer {
             .exchange_refresh_token(&token)
             .map_err(|error| RefreshError::Unavailable(said(error)))?;
         match request.request_async(&self.0.http_client()).await {
-            Ok(answer) => Ok(tokens(&answer)),
+            Ok(answer) => {
+                let mut tokens = tokens(&answer);
+                // An issuer that does not rotate sends none: the old one stays good.
+                let kept = || refresh_token.to_owned();
+                tokens.refresh_token.get_or_insert_with(kept);
+                Ok(tokens)
+            }
             Err(RequestTokenError::ServerResponse(answer))
                 if *answer.error() == CoreErrorResponseType::InvalidGrant =>
             {
@@ -236,23 +250,9 @@ where
 {
     match error {
         RequestTokenError::Request(error) => error,
-        error => IssuerError::Said(flat(&error)),
+        error => IssuerError::Said(Chain(&error).to_string()),
     }
 }
-
-/// An error with everything beneath it: the outer ones of this crate say little.
-fn flat(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        text = format!("{text}: {error}");
-        next = error.source();
-    }
-    text
-}
-
-/// When to ask again whoever needs an issuer that is away.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 impl From<IssuerError> for Problem {
     fn from(error: IssuerError) -> Self {

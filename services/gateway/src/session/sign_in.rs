@@ -1,7 +1,5 @@
 //! Signing in with a browser: out to the issuer and back.
 
-use std::time::Duration;
-
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::{HeaderMap, HeaderValue, header};
@@ -11,15 +9,12 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::cookie::Cookie;
-use super::issuer::{Begun, IssuerError, RefreshError, Tokens};
+use super::issuer::{Begun, IssuerError, MOST_WAITS, NEXT_SECOND, RefreshError, Tokens};
 use crate::gateway::Gateway;
 use crate::pages::trouble::Trouble;
 
 /// How long somebody may take at the sign-in page, in seconds.
 const PATIENCE_SECONDS: u64 = 1800;
-/// How many seconds are waited for tokens that are not older than a revocation.
-pub(crate) const SECONDS: usize = 3;
-pub(crate) const SECOND: Duration = Duration::from_secs(1);
 /// What the cookie of a begun sign-in is sealed for.
 const PURPOSE: &[u8] = b"sign-in";
 
@@ -160,32 +155,28 @@ fn incomplete() -> Problem {
     Problem::new(Code::Unauthenticated, detail)
 }
 
-/// Tokens that every verifier takes, and whose they are. Where an issuer says times in whole seconds, those made just
-/// after a revocation count as made before it: another second makes others.
+/// Tokens that every verifier takes, and whose they are: these, or after a revocation those of one of the next seconds.
 async fn accepted(gateway: &Gateway, mut tokens: Tokens) -> Result<(Actor, Tokens), Problem> {
-    for _ in 0..SECONDS {
+    let mut waits = 0;
+    loop {
         let refused = match gateway.identity.actor(&tokens.access_token).await {
             Ok(actor) => return Ok((actor, tokens)),
             Err(refused) => refused,
         };
-        let refresh = tokens
-            .refresh_token
-            .clone()
-            .filter(|_| refused == Refused::Revoked);
-        let Some(refresh) = refresh else {
+        let waitable = refused == Refused::Revoked && waits < MOST_WAITS;
+        let Some(refresh) = tokens.refresh_token.take().filter(|_| waitable) else {
             return Err(refused.into());
         };
-        gateway.clock.sleep(SECOND).await;
+        waits += 1;
+        gateway.clock.sleep(NEXT_SECOND).await;
         let renewed = gateway.sessions.issuer().refresh(&refresh).await;
         let mut renewed = renewed.map_err(|error| match error {
             RefreshError::Unavailable(error) => error.into(),
             RefreshError::Refused => incomplete(),
         })?;
-        renewed.refresh_token = renewed.refresh_token.or(Some(refresh));
         renewed.id_token = renewed.id_token.or(tokens.id_token);
         tokens = renewed;
     }
-    Err(incomplete())
 }
 
 fn begun(gateway: &Gateway, headers: &HeaderMap, state: Option<&str>) -> Option<SignIn> {

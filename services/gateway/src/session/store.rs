@@ -168,7 +168,7 @@ impl Inner {
         let row = SessionRow {
             fingerprint: Bytes::copy_from_slice(&fingerprint),
             user_id: user,
-            sealed: self.seal(&fingerprint, tokens, None)?,
+            sealed: self.seal(&fingerprint, tokens)?,
             created_at: now,
             seen_at: now,
             expires_at: now + seconds(self.config.absolute_seconds),

@@ -1,11 +1,10 @@
 //! Renewal of the tokens of sessions: once for all who wait, on every replica, and after a revocation.
 
-use http::Request;
 use riwaq_clock::Clock as _;
 use riwaq_identity::{Revocation, RevocationKind};
 use uuid::Uuid;
 
-use super::sessions::{location, sign_in};
+use super::sessions::{begin, sign_in};
 use super::world::{SECOND, World};
 
 /// Lets time pass until `work` is done.
@@ -21,6 +20,25 @@ async fn in_time<T>(world: &World, step: std::time::Duration, work: impl Future<
         world.clock.advance(step);
     }
     panic!("it does not end");
+}
+
+/// Refuses what a person has been given until now.
+fn revoke(world: &World, user: u128) {
+    let now = world.clock.now().timestamp_millis();
+    world.identity.revoke(Revocation {
+        kind: RevocationKind::Subject,
+        value: Uuid::from_u128(user).to_string(),
+        not_before_unix_ms: now,
+        expires_unix_ms: now + 600_000,
+    });
+}
+
+/// Lets work go on until it waits for something.
+async fn waits<T>(work: &mut (impl Future<Output = T> + Unpin)) {
+    for _ in 0..100 {
+        assert!(futures::poll!(&mut *work).is_pending());
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
@@ -58,17 +76,8 @@ async fn tokens_are_renewed_once_for_all_who_wait() {
 async fn a_session_outlives_a_revoked_token_but_not_its_own_end() {
     let world = World::new();
     let browser = sign_in(&world).await;
-    let revoke = |world: &World| {
-        let now = world.clock.now().timestamp_millis();
-        world.identity.revoke(Revocation {
-            kind: RevocationKind::Subject,
-            value: Uuid::from_u128(7).to_string(),
-            not_before_unix_ms: now,
-            expires_unix_ms: now + 600_000,
-        });
-    };
     world.clock.advance(SECOND);
-    revoke(&world);
+    revoke(&world, 7);
     let came = browser.get(&world.gateway, "/api/courses").await.json();
     assert!(
         came["headers"]["authorization"].is_string(),
@@ -85,7 +94,7 @@ async fn a_session_outlives_a_revoked_token_but_not_its_own_end() {
     assert_eq!(world.issuer.refreshed(), 1, "and no more than one");
 
     world.clock.advance(SECOND);
-    revoke(&world);
+    revoke(&world, 7);
     world.issuer.forget_everybody();
     assert_eq!(
         browser
@@ -127,15 +136,9 @@ async fn while_another_replica_renews_a_dead_token_is_waited_for_and_the_renewal
     world.clock.advance(SECOND * 320);
     let held = world.issuer.hold();
     let mut first = std::pin::pin!(browser.get(&world.gateway, "/api/courses"));
-    for _ in 0..100 {
-        assert!(futures::poll!(&mut first).is_pending());
-        tokio::task::yield_now().await;
-    }
+    waits(&mut first).await;
     let mut second = std::pin::pin!(browser.get(&replica, "/api/courses"));
-    for _ in 0..100 {
-        assert!(futures::poll!(&mut second).is_pending());
-        tokio::task::yield_now().await;
-    }
+    waits(&mut second).await;
     held.notify_one();
     let first = first.await.json();
     let second = in_time(&world, SECOND / 10, second).await.json();
@@ -155,10 +158,7 @@ async fn a_renewal_that_a_replica_did_not_end_is_taken_over() {
     // The first one dies here, for all that others see.
     let _held = world.issuer.hold();
     let mut first = Box::pin(browser.get(&world.gateway, "/api/courses"));
-    for _ in 0..100 {
-        assert!(futures::poll!(&mut first).is_pending());
-        tokio::task::yield_now().await;
-    }
+    waits(&mut first).await;
     let before = world.clock.now();
     let second = browser.get(&replica, "/api/courses");
     let second = in_time(&world, SECOND / 2, second).await;
@@ -190,39 +190,18 @@ async fn an_issuer_that_says_whole_seconds_gives_a_token_that_counts_in_the_next
     world.issuer.say_whole_seconds();
     let browser = sign_in(&world).await;
     world.clock.advance(SECOND * 7 / 2);
-    let now = world.clock.now().timestamp_millis();
-    world.identity.revoke(Revocation {
-        kind: RevocationKind::Subject,
-        value: Uuid::from_u128(7).to_string(),
-        not_before_unix_ms: now,
-        expires_unix_ms: now + 600_000,
-    });
+    let revoked_at = world.clock.now();
+    revoke(&world, 7);
     let asked = browser.get(&world.gateway, "/api/courses");
     let came = in_time(&world, SECOND / 4, asked).await;
     assert!(came.json()["headers"]["authorization"].is_string());
-    assert!(world.clock.now().timestamp_millis() - now <= 2_000);
+    assert!((world.clock.now() - revoked_at).num_milliseconds() <= 2_000);
 
     // So does one who signs in within the second of a revocation.
-    let begun = world.ask(Request::get("/api/auth/session/login")).await;
-    let url = location(&begun).await;
-    let code = world.issuer.sign_in(&url, Uuid::from_u128(9));
+    let back = begin(&world).await.signed_in(&world, 9);
     world.clock.advance(SECOND / 2);
-    let now = world.clock.now().timestamp_millis();
-    world.identity.revoke(Revocation {
-        kind: RevocationKind::Subject,
-        value: Uuid::from_u128(9).to_string(),
-        not_before_unix_ms: now,
-        expires_unix_ms: now + 600_000,
-    });
-    let state = url
-        .query_pairs()
-        .find(|(name, _)| name == "state")
-        .unwrap()
-        .1
-        .into_owned();
-    let callback = format!("/api/auth/session/callback?code={code}&state={state}");
-    let request = Request::get(callback).header("cookie", begun.cookies().join("; "));
-    let back = in_time(&world, SECOND / 4, world.ask(request)).await;
+    revoke(&world, 9);
+    let back = in_time(&world, SECOND / 4, world.ask(back)).await;
     assert_eq!(back.status, 303, "{}", back.text());
     assert!(back.cookies().join(";").contains("riwaq_session="));
 }

@@ -11,27 +11,45 @@ pub(super) struct Browser {
     csrf: String,
 }
 
-pub(super) async fn location(answer: &Answer) -> Url {
+/// A browser that was sent to the issuer.
+pub(super) struct AtIssuer {
+    pub(super) url: Url,
+    pub(super) cookies: String,
+}
+
+pub(super) async fn begin(world: &World) -> AtIssuer {
+    let login = "/api/auth/session/login?return_to=/courses";
+    let answer = world.ask(Request::get(login)).await;
     assert_eq!(answer.status, 303, "{}", answer.text());
-    Url::parse(answer.header("location")).unwrap()
+    AtIssuer {
+        url: Url::parse(answer.header("location")).unwrap(),
+        cookies: answer.cookies().join("; "),
+    }
+}
+
+impl AtIssuer {
+    /// What the issuer sends the browser back to, with its own state.
+    fn callback(&self, what: &str) -> String {
+        let mut pairs = self.url.query_pairs();
+        let (_, state) = pairs.find(|(name, _)| name == "state").unwrap();
+        format!("/api/auth/session/callback?{what}&state={state}")
+    }
+
+    /// The same browser comes back with that.
+    pub(super) fn back(&self, what: &str) -> http::request::Builder {
+        Request::get(self.callback(what)).header("cookie", &self.cookies)
+    }
+
+    /// Somebody has signed in, and the browser comes back.
+    pub(super) fn signed_in(&self, world: &World, user: u128) -> http::request::Builder {
+        let code = world.issuer.sign_in(&self.url, Uuid::from_u128(user));
+        self.back(&format!("code={code}&session_state=x"))
+    }
 }
 
 pub(super) async fn sign_in(world: &World) -> Browser {
-    let begun = world
-        .ask(Request::get("/api/auth/session/login?return_to=/courses"))
-        .await;
-    let url = location(&begun).await;
-    let code = world.issuer.sign_in(&url, Uuid::from_u128(7));
-    let state = url
-        .query_pairs()
-        .find(|(name, _)| name == "state")
-        .unwrap()
-        .1
-        .into_owned();
-    let callback = format!("/api/auth/session/callback?code={code}&state={state}&session_state=x");
-    let back = world
-        .ask(Request::get(callback).header("cookie", begun.cookies().join("; ")))
-        .await;
+    let back = begin(world).await.signed_in(world, 7);
+    let back = world.ask(back).await;
     assert_eq!(
         (back.status, back.header("location")),
         (303, "/courses"),
@@ -147,22 +165,10 @@ async fn a_page_of_another_site_cannot_open_a_connection_with_the_session() {
 #[tokio::test]
 async fn a_sign_in_ends_only_in_the_browser_in_which_it_began() {
     let world = World::new();
-    let begun = world.ask(Request::get("/api/auth/session/login")).await;
-    let url = location(&begun).await;
-    let state = url
-        .query_pairs()
-        .find(|(name, _)| name == "state")
-        .unwrap()
-        .1
-        .into_owned();
-    let code = world.issuer.sign_in(&url, Uuid::from_u128(7));
-    let other = world.ask(Request::get("/api/auth/session/login")).await;
-    let path = format!("/api/auth/session/callback?code={code}&state={state}");
-    for cookie in [
-        String::new(),
-        other.cookies().join(";"),
-        "__Host-riwaq_sign_in=forged".to_owned(),
-    ] {
+    let (mine, other) = (begin(&world).await, begin(&world).await);
+    let code = world.issuer.sign_in(&mine.url, Uuid::from_u128(7));
+    let path = mine.callback(&format!("code={code}"));
+    for cookie in ["", &other.cookies, "__Host-riwaq_sign_in=forged"] {
         let answer = world
             .ask(Request::get(&path).header("cookie", cookie))
             .await;
@@ -170,33 +176,16 @@ async fn a_sign_in_ends_only_in_the_browser_in_which_it_began() {
         assert!(answer.cookies().is_empty());
     }
     world.clock.advance(SECOND * 3600);
-    let late = world
-        .ask(Request::get(&path).header("cookie", begun.cookies().join(";")))
-        .await;
+    let late = world.ask(mine.back(&format!("code={code}"))).await;
     assert_eq!(late.status, 400);
 }
 
 #[tokio::test]
 async fn a_code_or_nonce_of_another_sign_in_signs_nobody_in() {
     let world = World::new();
-    let (mine, theirs) = (
-        world.ask(Request::get("/api/auth/session/login")).await,
-        world.ask(Request::get("/api/auth/session/login")).await,
-    );
-    let injected = world
-        .issuer
-        .sign_in(&location(&theirs).await, Uuid::from_u128(666));
-    let url = location(&mine).await;
-    let state = url
-        .query_pairs()
-        .find(|(name, _)| name == "state")
-        .unwrap()
-        .1
-        .into_owned();
-    let path = format!("/api/auth/session/callback?code={injected}&state={state}");
-    let answer = world
-        .ask(Request::get(path).header("cookie", mine.cookies().join(";")))
-        .await;
+    let (mine, theirs) = (begin(&world).await, begin(&world).await);
+    let injected = world.issuer.sign_in(&theirs.url, Uuid::from_u128(666));
+    let answer = world.ask(mine.back(&format!("code={injected}"))).await;
     assert_eq!(
         (answer.status, answer.code()),
         (401, "unauthenticated".into())
@@ -207,21 +196,12 @@ async fn a_code_or_nonce_of_another_sign_in_signs_nobody_in() {
 #[tokio::test]
 async fn whoever_did_not_sign_in_comes_back_without_a_session() {
     let world = World::new();
-    let begun = world
-        .ask(Request::get("/api/auth/session/login?return_to=/x"))
-        .await;
-    let url = location(&begun).await;
-    let state = url
-        .query_pairs()
-        .find(|(name, _)| name == "state")
-        .unwrap()
-        .1
-        .into_owned();
-    let path = format!("/api/auth/session/callback?error=access_denied&state={state}");
-    let answer = world
-        .ask(Request::get(path).header("cookie", begun.cookies().join(";")))
-        .await;
-    assert_eq!((answer.status, answer.header("location")), (303, "/x"));
+    let back = begin(&world).await.back("error=access_denied");
+    let answer = world.ask(back).await;
+    assert_eq!(
+        (answer.status, answer.header("location")),
+        (303, "/courses")
+    );
     assert!(answer.cookies().is_empty());
     let refused = world
         .ask(Request::get(
@@ -387,35 +367,23 @@ async fn an_issuer_that_is_away_is_named_as_the_reason() {
     }
     world.issuer.set_down(false);
     world.clock.advance(SECOND);
-    let begun = world.ask(login()).await;
-    assert_eq!(begun.status, 303);
+    begin(&world).await;
     // Nobody is sent to an issuer that was there a moment ago and is not now.
     world.issuer.set_down(true);
     world.clock.advance(SECOND * 5);
     assert_eq!(world.ask(login()).await.status, 503);
     world.issuer.set_down(false);
     world.clock.advance(SECOND);
-    let begun = world.ask(login()).await;
-    assert_eq!(begun.status, 303);
+    let begun = begin(&world).await;
 
     // It goes away while somebody is at its page.
-    let url = location(&begun).await;
-    let code = world.issuer.sign_in(&url, Uuid::from_u128(7));
-    let state = url
-        .query_pairs()
-        .find(|(name, _)| name == "state")
-        .unwrap()
-        .1
-        .into_owned();
+    let back = begun.signed_in(&world, 7);
     world.issuer.set_down(true);
-    let callback = format!("/api/auth/session/callback?code={code}&state={state}");
-    let request = Request::get(&callback).header("cookie", begun.cookies().join("; "));
-    let answer = world.ask(request.header("accept", "text/html")).await;
+    let answer = world.ask(back.header("accept", "text/html")).await;
     assert_eq!(answer.status, 503, "{}", answer.text());
     assert!(answer.cookies().is_empty());
-    let expired = world
-        .ask(Request::get(&callback).header("accept", "text/html"))
-        .await;
+    let expired = Request::get(begun.callback("code=x")).header("accept", "text/html");
+    let expired = world.ask(expired).await;
     assert_eq!(expired.status, 400);
     assert!(expired.text().contains("Recommencez"), "{}", expired.text());
 }

@@ -42,11 +42,9 @@ impl Inner {
             request.body(Body::from(body)).map_err(said)?,
         )
         .await?;
-        if answer.status().is_client_error() || answer.status().is_server_error() {
-            return Err(IssuerError::Said(format!(
-                "it answered {}",
-                answer.status()
-            )));
+        // What the server blames on itself is away already.
+        if answer.status().is_client_error() {
+            return Err(said(format!("it answered {}", answer.status())));
         }
         Ok(())
     }

@@ -12,10 +12,11 @@ use openidconnect::{
     AdditionalProviderMetadata, ClientId, ClientSecret, DiscoveryError, EndpointMaybeSet,
     EndpointNotSet, EndpointSet, ProviderMetadata,
 };
+use riwaq_kit::problem::Chain;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{Inner, IssuerError, flat};
+use super::{Inner, IssuerError};
 
 /// How long what the issuer says of itself is believed.
 pub(super) const BELIEVED: Duration = Duration::from_secs(300);
@@ -129,6 +130,6 @@ impl Inner {
 fn from_discovery(error: &DiscoveryError<IssuerError>) -> IssuerError {
     match error {
         DiscoveryError::Request(error) => error.clone(),
-        error => IssuerError::Said(flat(error)),
+        error => IssuerError::Said(Chain(error).to_string()),
     }
 }

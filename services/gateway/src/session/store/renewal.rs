@@ -90,7 +90,7 @@ impl Inner {
         let Some(mut sealed) = self.unseal(fingerprint, &session.row.row.sealed) else {
             return Ok(Renewal::Done(None));
         };
-        if sealed.renewed_until.is_some_and(|until| now < until) {
+        if sealed.claimed_until.is_some_and(|until| now < until) {
             // The old token does as long as it is accepted.
             let does = !is_refused && now < session.access_ends;
             return Ok(if does {
@@ -99,7 +99,7 @@ impl Inner {
                 Renewal::Elsewhere
             });
         }
-        sealed.renewed_until = Some(now + CLAIM);
+        sealed.claimed_until = Some(now + CLAIM);
         let mut row = session.row.row.clone();
         row.sealed = self.sealed(fingerprint, &sealed)?;
         let expect = Expect::op_id(session.row.op_id);
@@ -125,7 +125,7 @@ impl Inner {
         mut sealed: Sealed,
     ) -> Result<Renewal, Problem> {
         let mut row = session.row.row.clone();
-        match self.refreshed(fingerprint, &session).await {
+        match self.refreshed(fingerprint, &sealed).await {
             Ok(Refreshed::Sealed(renewed)) => {
                 row.sealed = renewed;
                 row.seen_at = self.clock.now();
@@ -135,7 +135,7 @@ impl Inner {
             Ok(Refreshed::Over) => Ok(Renewal::Done(self.over(*fingerprint, &session).await?)),
             other => {
                 // The next one need not wait until the claim is over.
-                sealed.renewed_until = None;
+                sealed.claimed_until = None;
                 row.sealed = self.sealed(fingerprint, &sealed)?;
                 let given_back = self.replace(fingerprint, &session, row).await?;
                 other.map(|_| Renewal::Done(given_back))
@@ -164,27 +164,20 @@ impl Inner {
     async fn refreshed(
         &self,
         fingerprint: &[u8; 32],
-        session: &Session,
+        sealed: &Sealed,
     ) -> Result<Refreshed, Problem> {
-        let sealed = self.unseal(fingerprint, &session.row.row.sealed);
-        let Some((refresh, id_token)) =
-            sealed.and_then(|sealed| Some((sealed.refresh_token?, sealed.id_token)))
-        else {
+        let Some(refresh_token) = &sealed.refresh_token else {
             return Ok(Refreshed::Over);
         };
-        match self.issuer.refresh(&refresh).await {
+        match self.issuer.refresh(refresh_token).await {
             Ok(mut tokens) => {
-                // An issuer that does not rotate sends none: the old one stays good.
-                tokens.refresh_token = tokens.refresh_token.or(Some(refresh));
-                Ok(Refreshed::Sealed(self.seal(
-                    fingerprint,
-                    tokens,
-                    id_token,
-                )?))
+                // Not every issuer sends another one.
+                tokens.id_token = tokens.id_token.or_else(|| sealed.id_token.clone());
+                Ok(Refreshed::Sealed(self.seal(fingerprint, tokens)?))
             }
             Err(RefreshError::Refused) => Ok(Refreshed::Over),
             // The old token may do for a few seconds more.
-            Err(RefreshError::Unavailable(_)) if self.clock.now() < session.access_ends => {
+            Err(RefreshError::Unavailable(_)) if self.clock.now() < sealed.access_ends => {
                 Ok(Refreshed::NotNow)
             }
             Err(RefreshError::Unavailable(reason)) => Err(reason.into()),

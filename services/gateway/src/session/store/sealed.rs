@@ -15,24 +15,19 @@ pub(super) struct Sealed {
     pub(super) access_ends: DateTime<Utc>,
     pub(super) refresh_token: Option<String>,
     pub(super) id_token: Option<String>,
-    /// Until when a replica has its renewal for itself.
+    /// Until when a replica has the renewal of these tokens for itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) renewed_until: Option<DateTime<Utc>>,
+    pub(super) claimed_until: Option<DateTime<Utc>>,
 }
 
 impl Inner {
-    pub(super) fn seal(
-        &self,
-        fingerprint: &[u8; 32],
-        tokens: Tokens,
-        id_token: Option<String>,
-    ) -> Result<Bytes, Problem> {
+    pub(super) fn seal(&self, fingerprint: &[u8; 32], tokens: Tokens) -> Result<Bytes, Problem> {
         let sealed = Sealed {
             access_token: tokens.access_token,
             access_ends: self.clock.now() + seconds(tokens.expires_in_seconds),
             refresh_token: tokens.refresh_token,
-            id_token: tokens.id_token.or(id_token),
-            renewed_until: None,
+            id_token: tokens.id_token,
+            claimed_until: None,
         };
         self.sealed(fingerprint, &sealed)
     }
