@@ -121,7 +121,6 @@ async fn people_change_their_names_and_language_and_nothing_else() {
     );
 }
 
-/// Every route × every role: who gets past the door. Bodies are good ones, so that only rights decide.
 #[tokio::test]
 async fn every_administrative_act_has_one_line() {
     let world = World::new().await;

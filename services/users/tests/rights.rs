@@ -14,6 +14,7 @@ use uuid::Uuid;
 const USERS: &str = "/api/admin/users";
 const ROLES: &str = "/api/admin/roles";
 
+/// Every route × every role: who gets past the door. Bodies are good ones, so that only rights decide.
 #[tokio::test]
 async fn rights_matrix() {
     let world = World::new().await;
