@@ -25,21 +25,8 @@ const SETTINGS: &str = r#"
 [telemetry]
 trace_sample_ratio = 0.0
 
-# A process that is killed leaves keys behind: they are given up soon, so that repetitions need not wait for minutes.
-[courses.idempotency]
-abandoned_after_seconds = 15
-
-[files.idempotency]
-abandoned_after_seconds = 15
-
-[users.idempotency]
-abandoned_after_seconds = 15
-
 [chatbot]
 answer_timeout_seconds = 10
-
-[chatbot.idempotency]
-abandoned_after_seconds = 15
 "#;
 
 /// Starts an installation on the backends, with an administrator.

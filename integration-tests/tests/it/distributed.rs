@@ -3,9 +3,7 @@
 use anyhow::{Result, bail};
 use riwaq_integration_tests::{NotRun, Scenario, World, run};
 
-use crate::{SCENARIOS, faults_network, leftovers};
-#[cfg(feature = "faults")]
-use crate::{faults_killed, faults_roles};
+use crate::{SCENARIOS, faults_killed, faults_network, faults_roles, leftovers};
 
 /// What is broken, after the scenarios: the lines to backends, then processes.
 const FAULTS: &[Scenario] = &[
@@ -33,12 +31,10 @@ const FAULTS: &[Scenario] = &[
             Box::pin(faults_network::without_the_issuer_tokens_in_hand_hold_and_signing_in_says_why_it_cannot(world))
         },
     },
-    #[cfg(feature = "faults")]
     Scenario {
         name: "a_rollout_under_load_fails_no_request",
         run: |world| Box::pin(faults_roles::a_rollout_under_load_fails_no_request(world)),
     },
-    #[cfg(feature = "faults")]
     Scenario {
         name: "a_replica_of_every_role_is_killed_under_load",
         run: |world| {

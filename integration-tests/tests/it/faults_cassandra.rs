@@ -1,8 +1,7 @@
 //! Nodes of a cluster of three are killed with -9 while people work.
 //!
 //! The cluster is this test's own. With one node away nobody notices more than a second try; with two away every
-//! answer is an honest 503 within 5 s, and what was acknowledged before and during is there when they are back. The second
-//! is asked for by the feature `faults`: its limit of 5 s wants a machine that does nothing else.
+//! answer is an honest 503 within 5 s, and what was acknowledged before and during is there when they are back.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -57,16 +56,10 @@ async fn nodes_of_three_are_killed_under_load() -> Result<()> {
     for round in 0..rounds(ROUNDS) {
         let killed = faults.one_node(&mut one).await;
         killed.with_context(|| format!("round {round}, one node\n{}", faults.world.log_ends()))?;
-        if cfg!(feature = "faults") {
-            let killed = faults.two_nodes(&mut two).await;
-            killed.with_context(|| {
-                format!("round {round}, two nodes\n{}", faults.world.log_ends())
-            })?;
-        }
+        let killed = faults.two_nodes(&mut two).await;
+        killed.with_context(|| format!("round {round}, two nodes\n{}", faults.world.log_ends()))?;
         println!("{} rounds with one of three nodes killed: {one}", round + 1);
-        if cfg!(feature = "faults") {
-            println!("{} rounds with two of three nodes killed: {two}", round + 1);
-        }
+        println!("{} rounds with two of three nodes killed: {two}", round + 1);
     }
     Ok(())
 }

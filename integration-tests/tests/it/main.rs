@@ -9,11 +9,9 @@
 mod bad_input;
 mod distributed;
 mod faults_cassandra;
-#[cfg(feature = "faults")]
 mod faults_killed;
 mod faults_network;
 mod faults_rabbitmq;
-#[cfg(feature = "faults")]
 mod faults_roles;
 mod faults_s3;
 mod keycloak_realm;

@@ -150,7 +150,10 @@ impl Port {
 
     /// From now on connections are taken.
     pub(crate) fn open(self) -> Result<TcpListener> {
-        Ok(self.0.listen(BACKLOG)?)
+        let address = self.0.local_addr()?;
+        self.0
+            .listen(BACKLOG)
+            .with_context(|| format!("cannot listen at {address}"))
     }
 }
 
