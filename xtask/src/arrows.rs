@@ -35,7 +35,11 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
             "crates/kit",
         ],
     ),
-    ("crates/test-kit", &["crates/clock"]),
+    ("crates/cassandra-node", &[]),
+    (
+        "crates/test-kit",
+        &["crates/cassandra-node", "crates/clock"],
+    ),
     ("services/riwaq", &["crates/", "services/"]),
     (
         "services/",
@@ -50,7 +54,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
         ],
     ),
     ("integration-tests", &["crates/", "services/"]),
-    ("xtask", &[]),
+    ("xtask", &["crates/cassandra-node"]),
 ];
 
 /// Drivers, and the only crates that may name them.

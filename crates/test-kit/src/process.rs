@@ -3,10 +3,10 @@
 use std::fs::{File, OpenOptions};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -195,6 +195,41 @@ pub(crate) fn riwaq(args: &[&str]) -> Result<Command> {
         .envs(kept.iter().filter_map(|name| Some((name, variable(name)?))))
         .stdin(Stdio::null());
     Ok(command)
+}
+
+/// Runs a command to its end, with a text for it to read.
+///
+/// # Errors
+/// When it fails; the error holds what it said.
+pub(crate) async fn run(command: Command, input: &str) -> Result<Output> {
+    let arguments: Vec<_> = command
+        .get_args()
+        .map(|text| text.to_string_lossy())
+        .collect();
+    let what = format!(
+        "{} {}",
+        command.get_program().display(),
+        arguments.join(" ")
+    );
+    let mut child = tokio::process::Command::from(command)
+        .kill_on_drop(true)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut stdin = child.stdin.take().context("no standard input")?;
+    // One that reads nothing may have ended already.
+    let _ = stdin.write_all(input.as_bytes()).await;
+    drop(stdin);
+    let output = child.wait_with_output().await?;
+    ensure!(
+        output.status.success(),
+        "{what} ended with {}:\n{}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(output)
 }
 
 /// `RIWAQ_TEST_PROGRAM`, else `riwaq` beside the folder of the running test.

@@ -1,16 +1,15 @@
 //! The real program with every role, as one child process.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt;
 
 use crate::client::Client;
 use crate::ports::ReservedPort;
-use crate::process::{Process, log_end, riwaq};
+use crate::process::{Process, log_end, riwaq, run};
 
 /// A first start makes every table, on a machine that does much else.
 const READY: Duration = Duration::from_secs(240);
@@ -186,27 +185,4 @@ impl Program {
     pub fn log_end(&self) -> String {
         log_end(&self.log())
     }
-}
-
-/// Runs a command to its end.
-async fn run(command: Command, input: &str) -> Result<()> {
-    let mut child = tokio::process::Command::from(command)
-        .kill_on_drop(true)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let mut stdin = child.stdin.take().context("no standard input")?;
-    // One that reads nothing may have ended already.
-    let _ = stdin.write_all(input.as_bytes()).await;
-    drop(stdin);
-    let output = child.wait_with_output().await?;
-    ensure!(
-        output.status.success(),
-        "a command before the start ended with {}:\n{}\n{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(())
 }

@@ -3,21 +3,20 @@
 mod replica;
 
 use std::net::SocketAddr;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rand::RngExt;
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt;
 use tokio::task::JoinSet;
 
 use crate::chaos::ChaosProxy;
 use crate::client::Client;
 use crate::ports::ReservedPort;
-use crate::process::riwaq;
+use crate::process::{riwaq, run};
 
 pub use replica::{Figures, Replica};
 
@@ -290,28 +289,7 @@ impl Installation {
     /// # Errors
     /// As [`Self::run`].
     pub async fn run_with_input(&self, args: &[&str], input: &str) -> Result<Output> {
-        let mut command = tokio::process::Command::from(self.command(args)?);
-        let mut child = command
-            .kill_on_drop(true)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let mut stdin = child.stdin.take().context("no standard input")?;
-        // One that reads nothing may have ended already.
-        let _ = stdin.write_all(input.as_bytes()).await;
-        drop(stdin);
-        let output = child.wait_with_output().await?;
-        if !output.status.success() {
-            bail!(
-                "riwaq {} ended with {}:\n{}\n{}",
-                args.join(" "),
-                output.status,
-                String::from_utf8_lossy(&output.stdout),
-                String::from_utf8_lossy(&output.stderr)
-            );
-        }
-        Ok(output)
+        run(self.command(args)?, input).await
     }
 
     /// The last warnings and errors of all logs.

@@ -3,22 +3,20 @@
 //! The shared one of `cargo xtask backends` must stay whole. Its jars are used: `RIWAQ_TEST_CASSANDRA_HOME` names the
 //! folder that holds `lib/`.
 
-mod configuration;
-
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use riwaq_cassandra_node::{Node, address};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
 use crate::backends::{Backend, cassandra_home, variable};
 use crate::ports::ReservedPort;
-use crate::process::Process;
-use configuration::Node;
+use crate::process::{Process, log_end};
 
 /// A start of one node on a busy machine.
 const START: Duration = Duration::from_secs(240);
@@ -106,19 +104,19 @@ impl CassandraNodes {
         ensure!(self.nodes[index].is_none(), "node {index} runs");
         let folder = self.node_folder(index);
         let node = Node {
-            address: address(index),
+            cluster: "faults",
             index,
             nodes: self.nodes.len(),
             cql: self.cql.port(),
             storage: self.storage.port(),
             jmx: self.jmx[index].port(),
+            heap: "448m",
             folder: &folder,
+            jars: &self.home.join("lib"),
+            settings: "",
         };
         node.write()?;
-        let mut command = Command::new(&self.java);
-        command
-            .env("MALLOC_ARENA_MAX", "4")
-            .args(node.arguments(&self.home)?);
+        let command = node.command(&self.java)?;
         self.nodes[index] = Some(Process::start(command, &folder.join("output.log"))?);
         Ok(())
     }
@@ -154,12 +152,11 @@ impl CassandraNodes {
             None => bail!("node {index} does not run"),
         };
         if ended || since.elapsed() > START {
-            let (log, folder) = (self.log(index), self.node_folder(index));
-            let output = fs::read_to_string(folder.join("output.log")).unwrap_or_default();
+            let folder = self.node_folder(index);
             bail!(
                 "node {index} is not ready:\n{}\n{}",
-                end(&output),
-                end(&log)
+                log_end(&folder.join("output.log")),
+                log_end(&folder.join("system.log"))
             );
         }
         Ok(())
@@ -176,11 +173,6 @@ impl CassandraNodes {
     fn address(&self, index: usize) -> SocketAddr {
         (address(index), self.cql.port()).into()
     }
-}
-
-fn address(index: usize) -> Ipv4Addr {
-    let last = u8::try_from(index + 1).unwrap_or(u8::MAX);
-    Ipv4Addr::new(127, 0, 0, last)
 }
 
 /// A JDK 17, which is what Cassandra 5 runs on; a newer one that comes first is passed over.
@@ -201,9 +193,4 @@ fn java() -> Result<PathBuf> {
         .into_iter()
         .find(is_17)
         .context("JDK 17 is needed (Debian: openjdk-17-jdk-headless); set JAVA_HOME to it")
-}
-
-fn end(text: &str) -> String {
-    let lines: Vec<_> = text.lines().collect();
-    lines[lines.len().saturating_sub(20)..].join("\n")
 }

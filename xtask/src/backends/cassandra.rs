@@ -1,13 +1,11 @@
 //! Apache Cassandra from Maven Central's jars: one node, and three.
 
-mod configuration;
-mod jvm;
-
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use riwaq_cassandra_node::{Node, address};
 
 use super::authority::Authority;
 use super::cql::Connection;
@@ -15,8 +13,7 @@ use super::daemon::Daemon;
 use super::place::Place;
 use super::server::Server;
 use super::versions::CASSANDRA;
-use super::{install, maven, probe};
-use configuration::Node;
+use super::{install, java, maven, probe};
 
 /// A superuser of our own beside Cassandra's: the one that it comes with is always read at QUORUM, and
 /// is refused everywhere while two of three nodes are away.
@@ -24,6 +21,25 @@ const USER: &str = "riwaq_tests";
 const PASSWORD: &str = "riwaq_tests";
 /// Cassandra makes its own role in the background, after its port is open.
 const ROLE: Duration = Duration::from_secs(240);
+
+/// Patient: a busy machine must not fail a test by Cassandra's own two seconds. TLS is offered beside clear text on the
+/// same port, and the roles' tables are read from one node, so that signing in goes on while two are away.
+const SETTINGS: &str = "auth_read_consistency_level: ONE
+client_encryption_options:
+  enabled: true
+  optional: true
+  require_client_auth: false
+  ssl_context_factory:
+    class_name: org.apache.cassandra.security.PEMBasedSslContextFactory
+  keystore: @CERTIFICATE@
+read_request_timeout: 15s
+range_request_timeout: 20s
+write_request_timeout: 15s
+cas_contention_timeout: 5s
+truncate_request_timeout: 60s
+request_timeout: 20s
+native_transport_timeout: 20s
+";
 
 /// Ports of one server, counted from the place's first.
 struct Offsets {
@@ -88,16 +104,8 @@ impl Cassandra {
         }
     }
 
-    fn jars(&self) -> PathBuf {
-        self.program.join("lib")
-    }
-
-    fn host(index: usize) -> String {
-        format!("127.0.0.{}", index + 1)
-    }
-
     fn contact(&self, index: usize) -> String {
-        format!("{}:{}", Self::host(index), self.cql)
+        format!("{}:{}", address(index), self.cql)
     }
 
     /// Makes our superuser, unless it is there.
@@ -150,19 +158,22 @@ impl Server for Cassandra {
 
     fn launch(&self, index: usize) -> Result<()> {
         let daemon = &self.daemons[index];
+        let certificate = self.authority.key_and_certificate();
+        let settings = SETTINGS.replace("@CERTIFICATE@", &certificate.display().to_string());
         let node = Node {
             cluster: self.name,
-            host: Self::host(index),
             index,
             nodes: self.daemons.len(),
             cql: self.cql,
             storage: self.storage,
+            jmx: self.jmx + u16::try_from(index)?,
+            heap: self.heap,
             folder: daemon.folder(),
-            certificate: &self.authority.key_and_certificate(),
+            jars: &self.program.join("lib"),
+            settings: &settings,
         };
         node.write()?;
-        let jmx = self.jmx + u16::try_from(index)?;
-        daemon.start(&mut jvm::command(&node, &self.jars(), self.heap, jmx)?)
+        daemon.start(&mut node.command(&java::tool("java")?)?)
     }
 
     fn is_ready(&self, index: usize) -> bool {
