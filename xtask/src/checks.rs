@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{arrows, process, sizes, tools};
+use crate::{arrows, chart, process, sizes, tools};
 
 /// Format, arrows, sizes, lints, licences; the first that fails ends it.
 pub(crate) fn all() -> Result<()> {
@@ -40,5 +40,6 @@ pub(crate) fn thorough() -> Result<()> {
                 "licenses",
                 "sources",
             ]),
-    )
+    )?;
+    chart::check()
 }

@@ -6,7 +6,9 @@
 mod arrows;
 mod backends;
 mod build;
+mod chart;
 mod checks;
+mod image;
 mod matrix;
 mod paths;
 mod process;
@@ -47,6 +49,10 @@ enum Command {
     Arrows,
     /// Real servers for tests and trials, from package registries only
     Backends(backends::Options),
+    /// Write the image as an archive that containerd, Docker and Podman load; no daemon is needed
+    Image(image::Options),
+    /// Make what is made from the Helm chart, and hold the chart against its rules
+    Chart(chart::Options),
 }
 
 fn main() -> Result<()> {
@@ -65,5 +71,7 @@ fn main() -> Result<()> {
         Command::Sizes => sizes::check(),
         Command::Arrows => arrows::check(),
         Command::Backends(options) => backends::run(&options),
+        Command::Image(options) => image::run(&options),
+        Command::Chart(options) => chart::run(&options),
     }
 }

@@ -26,9 +26,28 @@ pub(crate) fn build(what: &Go, folder: &Path) -> Result<PathBuf> {
         .env("CGO_ENABLED", "0")
         .env("GOBIN", folder);
     process::run_logged(&mut go, &folder.join("install.log"))
-        .context("Go 1.25 or newer is needed for the S3 servers (https://go.dev/dl)")?;
+        .context("Go 1.25 or newer is needed (https://go.dev/dl)")?;
     let name = what.package.rsplit('/').next().unwrap_or(what.package);
     Ok(folder.join(name))
+}
+
+/// Downloads a module, checked by the checksum database; gives its folder, which nobody may write to.
+pub(crate) fn download(module: &Go, folder: &Path) -> Result<PathBuf> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Downloaded {
+        dir: PathBuf,
+    }
+    let mut go = Command::new(program());
+    go.args(["mod", "download", "-json"])
+        .arg(format!("{}@{}", module.package, module.version))
+        .current_dir(folder)
+        .env("GOFLAGS", "")
+        .env("GO111MODULE", "on");
+    let printed =
+        process::output(&mut go).context("Go 1.25 or newer is needed (https://go.dev/dl)")?;
+    let found: Downloaded = serde_json::from_str(&printed)?;
+    Ok(found.dir)
 }
 
 /// `go` of the path, else where its own installer puts it.

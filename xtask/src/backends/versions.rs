@@ -53,6 +53,30 @@ pub(crate) const PEBBLE: Go = Go {
     version: "v2.10.1",
 };
 
+/// Renders the chart.
+pub(crate) const HELM: Go = Go {
+    package: "helm.sh/helm/v3/cmd/helm",
+    version: "v3.17.4",
+};
+
+/// Holds manifests against schemas.
+pub(crate) const KUBECONFORM: Go = Go {
+    package: "github.com/yannh/kubeconform/cmd/kubeconform",
+    version: "v0.8.0",
+};
+
+/// A module, for its OpenAPI document.
+pub(crate) const KUBERNETES: Go = Go {
+    package: "k8s.io/kubernetes",
+    version: "v1.34.4",
+};
+
+/// A module, for the definition of HTTPRoute.
+pub(crate) const GATEWAY_API: Go = Go {
+    package: "sigs.k8s.io/gateway-api",
+    version: "v1.4.1",
+};
+
 /// RabbitMQ and the parts of Erlang that it starts with. Debian keeps one version in a release
 /// (3.10 in 12), signed by its archive.
 pub(crate) const RABBITMQ: &[&str] = &[

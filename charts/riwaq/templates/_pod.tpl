@@ -1,0 +1,179 @@
+{{/* What every pod has that passes the restricted pod security standard. */}}
+{{- define "riwaq.pod.security" -}}
+automountServiceAccountToken: false
+{{- /* Kubernetes would set RIWAQ_PORT and the like for Services that are called riwaq, and Riwaq reads RIWAQ_*. */}}
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  fsGroup: 65532
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{- define "riwaq.container.security" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+{{- end }}
+
+{{/* The program's container up to its arguments: (dict "root" $ "name" "auth"). */}}
+{{- define "riwaq.container" -}}
+name: {{ .name }}
+image: {{ include "riwaq.image" .root | quote }}
+imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+{{ include "riwaq.container.security" . }}
+{{- end }}
+
+{{/* Secrets, each by its key: what is missing in the Secret is not set. */}}
+{{- define "riwaq.secrets" -}}
+{{- $secrets := dict
+  "RIWAQ_BLOBS_S3_SECRET_KEY" "s3-secret-key"
+  "RIWAQ_DIRECTORY_KEYCLOAK_CLIENT_SECRET" "keycloak-client-secret"
+  "RIWAQ_EVENTS_RABBITMQ_PASSWORD" "rabbitmq-password"
+  "RIWAQ_INDEX_OPENSEARCH_PASSWORD" "opensearch-password"
+  "RIWAQ_MAIL_SMTP_PASSWORD" "smtp-password"
+  "RIWAQ_RECORDS_CASSANDRA_PASSWORD" "cassandra-password"
+  "RIWAQ_SECRETS_MASTER_KEY" "master-key"
+  "RIWAQ_SERVER_METRICS_TOKEN" "metrics-token"
+  "RIWAQ_TELEMETRY_USER_HASH_KEY" "user-hash-key" }}
+{{- range $name := keys $secrets | sortAlpha }}
+{{- $key := get $secrets $name }}
+- name: {{ $name }}
+  valueFrom:
+    secretKeyRef: {name: {{ $.Values.existingSecret }}, key: {{ $key }}, optional: {{ not (and (eq $key "master-key") (eq $.Values.mode "roles")) }}}
+{{- end }}
+{{- end }}
+
+{{- define "riwaq.probes" -}}
+{{- $scheme := .scheme -}}
+# Before it answers, a process waits up to a minute for its backends and says then why it ends.
+startupProbe:
+  httpGet: {path: /livez, port: http, scheme: {{ $scheme }}}
+  periodSeconds: 2
+  failureThreshold: 60
+livenessProbe:
+  httpGet: {path: /livez, port: http, scheme: {{ $scheme }}}
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 3
+readinessProbe:
+  httpGet: {path: /readyz, port: http, scheme: {{ $scheme }}}
+  periodSeconds: 5
+  timeoutSeconds: 3
+  failureThreshold: 2
+{{- end }}
+
+{{/* The pod of a component that serves: (dict "root" $ "component" "auth" "args" (list ...) "resources" $map "env" (list ...)). */}}
+{{- define "riwaq.pod" -}}
+{{- $values := .root.Values }}
+{{- $public := eq .component (include "riwaq.public" .root) }}
+{{- $tls := and $public $values.tls.existingSecret -}}
+metadata:
+  labels:
+    {{- include "riwaq.selector" . | nindent 4 }}
+    {{- with $values.podLabels }}{{ toYaml . | nindent 4 }}{{ end }}
+  annotations:
+    # A change of the configuration is a rollout.
+    checksum/config: {{ include "riwaq.config" .root | sha256sum }}
+    {{- with $values.podAnnotations }}{{ toYaml . | nindent 4 }}{{ end }}
+spec:
+  serviceAccountName: {{ include "riwaq.name" .root }}
+  {{- include "riwaq.pod.security" . | nindent 2 }}
+  # The drain, and a margin for ending.
+  terminationGracePeriodSeconds: {{ add $values.drain.delaySeconds $values.drain.seconds 5 }}
+  {{- with $values.image.pullSecrets }}
+  imagePullSecrets: {{ toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $values.priorityClassName }}
+  priorityClassName: {{ . }}
+  {{- end }}
+  {{- with $values.nodeSelector }}
+  nodeSelector: {{ toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $values.tolerations }}
+  tolerations: {{ toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with include "riwaq.spread" . | trim }}
+  {{- . | nindent 2 }}
+  {{- end }}
+  containers:
+    - {{ include "riwaq.container" (dict "root" .root "name" .component) | indent 6 | trim }}
+      args:
+        {{- toYaml .args | nindent 8 }}
+      {{- if or .env $values.existingSecret }}
+      env:
+        {{- with .env }}{{ toYaml . | nindent 8 }}{{ end }}
+        {{- if $values.existingSecret }}{{ include "riwaq.secrets" .root | nindent 8 }}{{ end }}
+      {{- end }}
+      ports:
+        - {name: http, containerPort: 8080}
+      {{- include "riwaq.probes" (dict "scheme" (ternary "HTTPS" "HTTP" (not (empty $tls)))) | nindent 6 }}
+      resources:
+        {{- toYaml .resources | nindent 8 }}
+      volumeMounts:
+        {{- include "riwaq.mounts" . | nindent 8 }}
+        {{- if eq .component "all" }}
+        - {name: data, mountPath: /data}
+        {{- end }}
+        {{- if $tls }}
+        - {name: tls, mountPath: /etc/riwaq/tls, readOnly: true}
+        {{- end }}
+  volumes:
+    {{- include "riwaq.volumes" (dict "root" .root "config" (include "riwaq.name" .root)) | nindent 4 }}
+    {{- if eq .component "all" }}
+    - name: data
+      {{- if $values.persistence.enabled }}
+      persistentVolumeClaim: {claimName: {{ $values.persistence.existingClaim | default (printf "%s-data" (include "riwaq.name" .root)) }}}
+      {{- else }}
+      emptyDir: {}
+      {{- end }}
+    {{- end }}
+    {{- if $tls }}
+    - name: tls
+      secret: {secretName: {{ $values.tls.existingSecret }}, defaultMode: 0440}
+    {{- end }}
+{{- end }}
+
+{{/* Of every container that runs the program. */}}
+{{- define "riwaq.mounts" -}}
+- {name: config, mountPath: /etc/riwaq/config, readOnly: true}
+- {name: tmp, mountPath: /tmp}
+{{- if .root.Values.caConfigMap }}
+- {name: ca, mountPath: /etc/riwaq/ca, readOnly: true}
+{{- end }}
+{{- end }}
+
+{{/* Their volumes: (dict "root" $ "config" "name of the ConfigMap"). */}}
+{{- define "riwaq.volumes" -}}
+- name: config
+  configMap: {name: {{ .config }}}
+- name: tmp
+  emptyDir: {}
+{{- with .root.Values.caConfigMap }}
+- name: ca
+  configMap: {name: {{ . }}}
+{{- end }}
+{{- end }}
+
+{{/* One node or zone that goes takes as few pods of a role with it as can be. */}}
+{{- define "riwaq.spread" -}}
+{{- $keys := list }}
+{{- if .root.Values.topologySpread.hosts }}{{ $keys = append $keys "kubernetes.io/hostname" }}{{ end }}
+{{- if .root.Values.topologySpread.zones }}{{ $keys = append $keys "topology.kubernetes.io/zone" }}{{ end }}
+{{- if and $keys (ne .component "all") }}
+topologySpreadConstraints:
+  {{- range $keys }}
+  - topologyKey: {{ . }}
+    maxSkew: 1
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "riwaq.selector" $ | nindent 8 }}
+    # Each rollout is spread by itself.
+    matchLabelKeys: [pod-template-hash]
+  {{- end }}
+{{- end }}
+{{- end }}

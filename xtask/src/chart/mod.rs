@@ -1,0 +1,75 @@
+//! The Helm chart: what is made from it and for it, and whether all of it agrees.
+//!
+//! Made are the chart's README, the arrows between roles and the manifests in `k8s/`. Checked are the chart by Helm's own
+//! lint, every manifest by the strict schemas of Kubernetes, and by rules of this house (`rules`).
+
+mod arrows;
+mod files;
+mod readme;
+mod render;
+mod rules;
+mod schemas;
+mod tools;
+mod values;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use files::Files;
+use tools::Tools;
+
+/// The chart.
+pub(crate) const CHART: &str = "charts/riwaq";
+
+/// What to do with the chart.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Write nothing; fail where what is committed is not what would be written
+    #[arg(long)]
+    check: bool,
+}
+
+/// Makes what is made from the chart, then holds it against its rules.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let tools = Tools::install()?;
+    let mut files = Files::new(options.check);
+    values::check()?;
+    // Before anything is rendered: the network policies come from it.
+    files.put(&arrows::file(), &arrows::text()?)?;
+    files.put(&readme::file(), &readme::text()?)?;
+    for (path, text) in render::committed(&tools)? {
+        files.put(&path, &text)?;
+    }
+    files.finish()?;
+    verify(&tools)
+}
+
+/// What CI runs.
+pub(crate) fn check() -> Result<()> {
+    run(&Options { check: true })
+}
+
+fn verify(tools: &Tools) -> Result<()> {
+    tools.lint()?;
+    let mut findings = render::refusals(tools)?;
+    let mut manifests = 0;
+    for variant in render::variants() {
+        let rendered = tools.render(&variant)?;
+        manifests += rendered.documents.len();
+        tools.validate(&rendered)?;
+        let found = rules::check(&rendered.documents, &arrows::read()?);
+        findings.extend(
+            found
+                .into_iter()
+                .map(|text| format!("{}: {text}", variant.name)),
+        );
+    }
+    for finding in &findings {
+        println!("chart: {finding}");
+    }
+    if !findings.is_empty() {
+        bail!("the chart breaks {} rules", findings.len());
+    }
+    println!("chart: {manifests} manifests valid");
+    Ok(())
+}

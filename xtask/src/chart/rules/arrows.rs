@@ -1,0 +1,208 @@
+//! The network policies let through what the program does, and nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::pods;
+use crate::chart::arrows::Arrows;
+use crate::chart::render::Document;
+
+const COMPONENT: &str = "app.kubernetes.io/component";
+/// The ports of mail servers.
+const MAIL: [u64; 3] = [25, 465, 587];
+
+/// From a component to those beside it.
+type Edges = BTreeMap<String, BTreeSet<String>>;
+
+pub(super) fn findings(documents: &[Document], program: &Arrows) -> Vec<String> {
+    let policies: Vec<&Document> = documents
+        .iter()
+        .filter(|one| one.kind() == "NetworkPolicy")
+        .collect();
+    if policies.is_empty() {
+        return vec!["there are no network policies".to_owned()];
+    }
+    let mut findings = unguarded(documents, &policies);
+    let roles: BTreeSet<&String> = program.asks.keys().collect();
+    let present: BTreeSet<String> = policies.iter().map(|one| selected(one)).collect();
+    // In one pod the roles reach each other without a network.
+    if present.iter().any(|component| roles.contains(component)) {
+        let asked: Edges = program.asks.clone();
+        let out = edges(&policies, "egress", "to", &roles);
+        differ("may call", &asked, &out, &mut findings);
+        let callers = turned(&asked);
+        let within = edges(&policies, "ingress", "from", &roles);
+        differ("may be called by", &callers, &within, &mut findings);
+        mail(&policies, program, &roles, &mut findings);
+    }
+    findings
+}
+
+/// Every pod is chosen by a policy that speaks of both directions.
+fn unguarded(documents: &[Document], policies: &[&Document]) -> Vec<String> {
+    let both = serde_json::json!(["Ingress", "Egress"]);
+    let guarded: BTreeSet<String> = policies
+        .iter()
+        .filter(|policy| policy.value["spec"]["policyTypes"] == both)
+        .map(|policy| selected(policy))
+        .collect();
+    let serving = documents.iter().filter(|one| pods::pod(one).is_some());
+    serving
+        .map(|one| text(&pods::labels(one)[COMPONENT]))
+        .filter(|component| !guarded.contains(component))
+        .map(|component| format!("no network policy guards {component}"))
+        .collect()
+}
+
+fn selected(policy: &Document) -> String {
+    text(&policy.value["spec"]["podSelector"]["matchLabels"][COMPONENT])
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// The roles that each role's policy names in one direction.
+fn edges(policies: &[&Document], direction: &str, side: &str, roles: &BTreeSet<&String>) -> Edges {
+    let mut edges = Edges::new();
+    for policy in policies
+        .iter()
+        .filter(|policy| roles.contains(&selected(policy)))
+    {
+        let rules = policy.value["spec"][direction]
+            .as_array()
+            .into_iter()
+            .flatten();
+        let peers = rules.flat_map(|rule| rule[side].as_array().into_iter().flatten());
+        let named = peers
+            .map(|peer| text(&peer["podSelector"]["matchLabels"][COMPONENT]))
+            .filter(|component| roles.contains(component));
+        edges.entry(selected(policy)).or_default().extend(named);
+    }
+    edges
+}
+
+/// The same arrows from their other end.
+fn turned(edges: &Edges) -> Edges {
+    let mut turned: Edges = edges
+        .keys()
+        .map(|role| (role.clone(), BTreeSet::new()))
+        .collect();
+    for (from, to) in edges {
+        for role in to {
+            turned.entry(role.clone()).or_default().insert(from.clone());
+        }
+    }
+    turned
+}
+
+fn differ(verb: &str, wanted: &Edges, found: &Edges, findings: &mut Vec<String>) {
+    for (role, wanted) in wanted {
+        let found = found.get(role).cloned().unwrap_or_default();
+        if *wanted != found {
+            findings.push(format!(
+                "by its policy {role} {verb} {found:?}, by the program {wanted:?}"
+            ));
+        }
+    }
+}
+
+fn mail(
+    policies: &[&Document],
+    program: &Arrows,
+    roles: &BTreeSet<&String>,
+    findings: &mut Vec<String>,
+) {
+    for policy in policies
+        .iter()
+        .filter(|policy| roles.contains(&selected(policy)))
+    {
+        let rules = policy.value["spec"]["egress"]
+            .as_array()
+            .into_iter()
+            .flatten();
+        let mut ports = rules.flat_map(|rule| rule["ports"].as_array().into_iter().flatten());
+        let may = ports.any(|port| {
+            port["port"]
+                .as_u64()
+                .is_some_and(|port| MAIL.contains(&port))
+        });
+        let role = selected(policy);
+        if may && !program.mails.contains(&role) {
+            findings.push(format!(
+                "by its policy {role} may send mail, by the program it does not"
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chart::render::Rendered;
+
+    fn program() -> Arrows {
+        let mut program = Arrows::default();
+        program
+            .asks
+            .insert("asking".to_owned(), ["asked".to_owned()].into());
+        program.asks.insert("asked".to_owned(), BTreeSet::new());
+        program
+    }
+
+    fn policy(role: &str, direction: &str, side: &str, other: &str) -> String {
+        format!(
+            "
+---
+kind: NetworkPolicy
+metadata: {{name: {role}}}
+spec:
+  podSelector: {{matchLabels: {{{COMPONENT}: {role}}}}}
+  policyTypes: [Ingress, Egress]
+  {direction}:
+    - {side}: [{{podSelector: {{matchLabels: {{{COMPONENT}: {other}}}}}}}]
+      ports: [{{port: 8080}}]
+"
+        )
+    }
+
+    fn found(text: &str) -> Vec<String> {
+        findings(&Rendered::parse(text).unwrap().documents, &program())
+    }
+
+    fn fine() -> String {
+        policy("asking", "egress", "to", "asked") + &policy("asked", "ingress", "from", "asking")
+    }
+
+    #[test]
+    fn the_arrows_of_the_program_are_fine() {
+        assert_eq!(found(&fine()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_missing_arrow_and_one_too_many_are_found() {
+        let missing = fine().replace("egress:\n    - to", "egress:\n    - too");
+        assert_eq!(found(&missing).len(), 1);
+        let turned =
+            policy("asking", "egress", "to", "asked") + &policy("asked", "egress", "to", "asking");
+        assert_eq!(found(&turned).len(), 2);
+    }
+
+    #[test]
+    fn mail_is_for_roles_that_send_it() {
+        let mailing = fine().replacen("port: 8080", "port: 587", 1);
+        assert_eq!(found(&mailing).len(), 1);
+    }
+
+    #[test]
+    fn a_pod_without_a_policy_of_both_directions_is_found() {
+        let pod = format!(
+            "\n---\nkind: Pod\nmetadata: {{name: x, labels: {{{COMPONENT}: other}}}}\nspec: {{}}\n"
+        );
+        assert_eq!(found(&(fine() + &pod)), ["no network policy guards other"]);
+        let half = fine().replacen("[Ingress, Egress]", "[Egress]", 1);
+        let pod = pod.replace("other", "asking");
+        assert_eq!(found(&(half + &pod)), ["no network policy guards asking"]);
+    }
+}

@@ -1,0 +1,199 @@
+//! Every pod passes the restricted pod security standard, holds no token, and has bounds.
+
+use serde_json::{Value, json};
+
+use crate::chart::render::Document;
+
+pub(super) fn findings(documents: &[Document]) -> Vec<String> {
+    documents
+        .iter()
+        .filter_map(|one| Some((one, pod(one)?)))
+        .flat_map(|(one, spec)| of_pod(one, spec))
+        .collect()
+}
+
+/// The specification of a document's pods.
+pub(super) fn pod(document: &Document) -> Option<&Value> {
+    match document.kind() {
+        "Pod" => Some(&document.value["spec"]),
+        "Deployment" | "StatefulSet" | "DaemonSet" | "Job" => {
+            Some(&document.value["spec"]["template"]["spec"])
+        }
+        _ => None,
+    }
+}
+
+/// The labels of a document's pods.
+pub(super) fn labels(document: &Document) -> &Value {
+    match document.kind() {
+        "Pod" => &document.value["metadata"]["labels"],
+        _ => &document.value["spec"]["template"]["metadata"]["labels"],
+    }
+}
+
+fn of_pod(document: &Document, spec: &Value) -> Vec<String> {
+    let mut findings = Vec::new();
+    let mut ask = |holds: bool, what: &str| {
+        if !holds {
+            findings.push(format!("{} {}: {what}", document.kind(), document.name()));
+        }
+    };
+    ask(
+        spec["automountServiceAccountToken"] == false,
+        "it is given a token",
+    );
+    // Kubernetes would set RIWAQ_PORT and the like.
+    ask(
+        spec["enableServiceLinks"] == false,
+        "it is given variables of Services",
+    );
+    ask(
+        spec["securityContext"]["runAsNonRoot"] == true,
+        "it may run as root",
+    );
+    ask(
+        spec["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault",
+        "any system call is allowed",
+    );
+    for host in ["hostNetwork", "hostPID", "hostIPC"] {
+        ask(spec[host].is_null(), "it shares something of the node");
+    }
+    let volumes = spec["volumes"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    ask(
+        volumes.iter().all(|volume| volume["hostPath"].is_null()),
+        "it sees the node's files",
+    );
+    let serves = matches!(document.kind(), "Deployment" | "StatefulSet" | "DaemonSet");
+    let containers = ["containers", "initContainers"];
+    for container in containers
+        .iter()
+        .flat_map(|kind| spec[*kind].as_array().into_iter().flatten())
+    {
+        for what in of_container(container, serves) {
+            ask(false, what);
+        }
+    }
+    if serves {
+        let grace = spec["terminationGracePeriodSeconds"].as_u64().unwrap_or(30);
+        ask(grace >= 2, "it has no time to end");
+    }
+    findings
+}
+
+fn of_container(container: &Value, serves: bool) -> Vec<&'static str> {
+    let security = &container["securityContext"];
+    let mut rules = vec![
+        (
+            security["allowPrivilegeEscalation"] == false,
+            "a container may gain rights",
+        ),
+        (
+            security["readOnlyRootFilesystem"] == true,
+            "a container may write to its image",
+        ),
+        (
+            security["capabilities"]["drop"] == json!(["ALL"]),
+            "a container keeps capabilities",
+        ),
+        (
+            security["capabilities"]["add"].is_null(),
+            "a container gains capabilities",
+        ),
+        (
+            security["privileged"].is_null(),
+            "a container is privileged",
+        ),
+        (
+            !container["resources"]["limits"]["memory"].is_null(),
+            "a container may take all memory",
+        ),
+        (
+            !container["resources"]["requests"]["cpu"].is_null(),
+            "a container asks for no processor time",
+        ),
+    ];
+    if serves {
+        rules.extend(
+            ["startupProbe", "livenessProbe", "readinessProbe"]
+                .map(|probe| (!container[probe].is_null(), "a container lacks a probe")),
+        );
+    }
+    rules
+        .into_iter()
+        .filter(|(holds, _)| !holds)
+        .map(|(_, what)| what)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chart::render::Rendered;
+
+    const POD: &str = "
+kind: Pod
+metadata: {name: test}
+spec:
+  automountServiceAccountToken: false
+  enableServiceLinks: false
+  securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+  containers:
+    - securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
+      resources: {requests: {cpu: 1m}, limits: {memory: 1Mi}}
+";
+
+    fn found(text: &str) -> Vec<String> {
+        findings(&Rendered::parse(text).unwrap().documents)
+    }
+
+    #[test]
+    fn a_restricted_pod_is_fine_and_each_loosening_is_found() {
+        assert_eq!(found(POD), Vec::<String>::new());
+        for (tight, loose) in [
+            (
+                "automountServiceAccountToken: false",
+                "automountServiceAccountToken: true",
+            ),
+            ("enableServiceLinks: false", "enableServiceLinks: true"),
+            ("runAsNonRoot: true", "runAsNonRoot: false"),
+            ("type: RuntimeDefault", "type: Unconfined"),
+            (
+                "allowPrivilegeEscalation: false",
+                "allowPrivilegeEscalation: true",
+            ),
+            (
+                "readOnlyRootFilesystem: true",
+                "readOnlyRootFilesystem: false",
+            ),
+            ("drop: [ALL]", "drop: [CHOWN]"),
+            ("drop: [ALL]", "drop: [ALL], add: [NET_RAW]"),
+            ("limits: {memory: 1Mi}", "limits: {}"),
+            ("requests: {cpu: 1m}", "requests: {}"),
+            ("  containers:", "  hostNetwork: true\n  containers:"),
+            (
+                "  containers:",
+                "  volumes: [{name: x, hostPath: {path: /}}]\n  containers:",
+            ),
+        ] {
+            let text = POD.replacen(tight, loose, 1);
+            assert_ne!(text, POD, "{tight}");
+            assert_eq!(found(&text).len(), 1, "{loose}");
+        }
+    }
+
+    #[test]
+    fn what_serves_has_probes() {
+        let spec = POD
+            .split_once("spec:\n")
+            .unwrap()
+            .1
+            .replace("\n  ", "\n      ");
+        let text = format!(
+            "kind: Deployment\nmetadata: {{name: test}}\nspec:\n  template:\n    spec:\n    {spec}"
+        );
+        assert_eq!(found(&text).len(), 3);
+    }
+}

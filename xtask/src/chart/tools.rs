@@ -1,0 +1,116 @@
+//! Helm and kubeconform, built once into the cache.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use super::render::{Rendered, Variant};
+use super::{CHART, schemas};
+use crate::backends::versions::{Go, HELM, KUBECONFORM, KUBERNETES};
+use crate::backends::{golang, install};
+use crate::{paths, process};
+
+pub(crate) struct Tools {
+    helm: PathBuf,
+    kubeconform: PathBuf,
+    schemas: PathBuf,
+}
+
+impl Tools {
+    /// Builds what is missing.
+    pub(crate) fn install() -> Result<Self> {
+        Ok(Self {
+            helm: built("helm", &HELM)?,
+            kubeconform: built("kubeconform", &KUBECONFORM)?,
+            schemas: schemas::install()?,
+        })
+    }
+
+    /// Helm's own rules, warnings included.
+    pub(crate) fn lint(&self) -> Result<()> {
+        for variant in super::render::variants() {
+            let mut helm = self.helm(&["lint", "--strict", "--quiet"]);
+            helm.arg(paths::root().join(CHART)).args(variant.flags());
+            process::output(&mut helm).with_context(|| format!("lint with {}", variant.name))?;
+        }
+        Ok(())
+    }
+
+    /// What Helm would send to a cluster.
+    pub(crate) fn render(&self, variant: &Variant) -> Result<Rendered> {
+        let mut helm = self.template(variant);
+        Rendered::parse(&process::output(&mut helm)?)
+    }
+
+    /// Why Helm would send nothing; an error where it would.
+    pub(crate) fn refusal(&self, variant: &Variant) -> Result<Option<String>> {
+        let output = self.template(variant).output()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        Ok((!output.status.success()).then_some(said))
+    }
+
+    /// Every manifest against the schemas of its kind; one without a schema fails.
+    pub(crate) fn validate(&self, rendered: &Rendered) -> Result<()> {
+        let folder = tempfile_of(rendered)?;
+        let location = format!(
+            "{}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json",
+            self.schemas.display()
+        );
+        let mut kubeconform = Command::new(&self.kubeconform);
+        kubeconform
+            .args(["-strict", "-summary", "-output", "text", "-schema-location"])
+            .arg(location)
+            .arg(&folder)
+            .stdin(Stdio::null());
+        let output = kubeconform.output().context("cannot start kubeconform")?;
+        fs::remove_file(&folder)?;
+        if !output.status.success() {
+            bail!(
+                "manifests that no API server would take:\n{}{}",
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        Ok(())
+    }
+
+    fn template(&self, variant: &Variant) -> Command {
+        let mut helm = self.helm(&["template", "riwaq"]);
+        helm.arg(paths::root().join(CHART)).args(variant.flags());
+        helm
+    }
+
+    fn helm(&self, args: &[&str]) -> Command {
+        let mut helm = Command::new(&self.helm);
+        helm.args(args)
+            .args(["--namespace", "riwaq", "--kube-version"])
+            .arg(KUBERNETES.version)
+            .stdin(Stdio::null());
+        helm
+    }
+}
+
+/// The manifests as a file: kubeconform reads files.
+fn tempfile_of(rendered: &Rendered) -> Result<PathBuf> {
+    let folder = paths::target().join("chart");
+    fs::create_dir_all(&folder)?;
+    let path = folder.join(format!("manifests-{}.yaml", std::process::id()));
+    let texts: Vec<&str> = rendered
+        .documents
+        .iter()
+        .map(|one| one.text.as_str())
+        .collect();
+    fs::write(&path, texts.join("\n---\n"))?;
+    Ok(path)
+}
+
+fn built(name: &str, what: &Go) -> Result<PathBuf> {
+    let folder = paths::cache().join(format!("backends/{name}-{}", what.version));
+    install::once(&folder, || {
+        println!("building {name} {} once", what.version);
+        golang::build(what, &folder).map(|_| ())
+    })?;
+    Ok(folder.join(name))
+}
