@@ -3,113 +3,57 @@
 //! The key's row is written first. It holds the id that the effect will use, so that a repetition
 //! after a crash finds what the first attempt made, and a hash of the request, so that a key is not
 //! used for something else.
+//!
+//! # Who may work on it
+//!
+//! While a request runs, its process beats: every `beat_interval_seconds` it writes the row again under a new
+//! operation's id. A repetition that meets a running request is told to come again (409). It takes the key over, by a
+//! conditional write on what it saw, once its process has seen the same operation's id there for
+//! `abandoned_after_seconds`. That is watched on the watcher's own monotonic clock from the first repetition that it meets,
+//! as for [leases](crate::Leases): the clocks of two machines are never compared, so they may be as wrong as they like, and
+//! a repetition that comes long after a crash waits as well. In exchange the holder knows by its own clock until when
+//! nobody else can have the key, and does not go on working beyond that before a beat is confirmed. A process that was
+//! stopped and comes back, or whose store was away for longer, so learns that it has lost the key before it does anything
+//! more. A request that is over before the first interval has passed writes nothing for all this.
+//!
+//! # What is guaranteed
+//!
+//! - One attempt at a time works on a key, and every attempt has the same effect id until the key expires, or a first
+//!   attempt, of which everything is known, was refused.
+//! - The answer is written, and the key freed, by whoever holds the key: one that has lost it changes nothing about it.
+//! - What an attempt had handed to the store when it was stopped may still arrive, after its heir has begun. That is all
+//!   that is left of it, and so it is with any write of which nothing was heard. A conditional write on what was read
+//!   before, such as a journal's next version, is then refused, or it is the effect and the heir finds it by the effect
+//!   id. A write without a condition must have the same key, made of the effect id, for every attempt.
+//!
+//! So the effect happens once where it is one change of a journal, or several that each recognise the effect id.
 
+mod options;
+mod row;
+mod ticket;
 mod unended;
-
-use std::time::Duration;
+mod watched;
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use riwaq_clock::SharedClock;
-use riwaq_records::{Decision, Expect, RecordsError, Store, Stored, Table};
-use serde::{Deserialize, Serialize};
+use riwaq_records::{Decision, Expect, RecordsError, Store, Stored};
 use uuid::Uuid;
 
 use crate::id::{later, new_id};
 use crate::{Error, Result, new_op_id};
+pub use options::IdempotencyOptions;
+pub(crate) use row::KeyRow;
+use row::Progress;
+pub use row::Recorded;
+pub use ticket::Ticket;
 use unended::UnendedKeys;
+use watched::WatchedKeys;
 
 /// The longest key, in characters (printable ASCII).
 pub const MAX_IDEMPOTENCY_KEY_CHARS: usize = 255;
 
 /// How often the row of a key is tried when others change it at the same time.
 const ATTEMPTS: usize = 8;
-/// A key that could not be ended is tried once more at once, unless the first try took longer than this.
-const QUICK: Duration = Duration::from_secs(1);
-
-/// Settings of idempotency keys.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct IdempotencyOptions {
-    /// How long a key is honoured, in seconds.
-    pub keep_seconds: u64,
-    /// A request that has been running for so long, in seconds, is taken for dead, and a repetition
-    /// takes it over with the same effect id. Longer than any request may take.
-    pub abandoned_after_seconds: u64,
-}
-
-impl Default for IdempotencyOptions {
-    fn default() -> Self {
-        Self {
-            keep_seconds: 24 * 3600,
-            abandoned_after_seconds: 120,
-        }
-    }
-}
-
-/// An answer as it was given the first time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Recorded {
-    /// The HTTP status.
-    pub status: u16,
-    /// Headers that belong to it (`Location`, `ETag`), lower-case names.
-    pub headers: Vec<(String, String)>,
-    /// The body as text; empty for none.
-    pub body: String,
-}
-
-/// How far the request of a key has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Progress {
-    /// Somebody works on it.
-    Running,
-    /// The last attempt ended without a known result: a repetition goes on at once.
-    Open,
-    /// It has an answer.
-    Finished,
-}
-
-impl std::fmt::Display for Progress {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Running => "running",
-            Self::Open => "open",
-            Self::Finished => "finished",
-        })
-    }
-}
-
-impl std::str::FromStr for Progress {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "running" => Ok(Self::Running),
-            "open" => Ok(Self::Open),
-            "finished" => Ok(Self::Finished),
-            other => Err(format!("`{other}` is not a progress")),
-        }
-    }
-}
-
-/// A key as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq, Table)]
-#[table(name = "idempotency_keys", write = "conditional", partition(service, user_id, key), ttl = expires_at)]
-pub(crate) struct KeyRow {
-    service: String,
-    user_id: Uuid,
-    key: String,
-    /// The id that the effect uses.
-    effect_id: Uuid,
-    request_hash: Bytes,
-    #[column(text)]
-    progress: Progress,
-    begun_at: DateTime<Utc>,
-    expires_at: DateTime<Utc>,
-    #[column(json)]
-    answer: Option<Recorded>,
-}
 
 /// The idempotency keys of one service.
 #[derive(Debug, Clone)]
@@ -119,6 +63,7 @@ pub struct Idempotency {
     clock: SharedClock,
     options: IdempotencyOptions,
     unended: UnendedKeys,
+    watched: WatchedKeys,
 }
 
 /// What a key says about a request.
@@ -128,24 +73,6 @@ pub enum Begun {
     Started(Ticket),
     /// It was done: this was the answer.
     Finished(Recorded),
-}
-
-/// The right, and the duty, to do a request: end it with one of [`Idempotency::finish`],
-/// [`Idempotency::release`] and [`Idempotency::suspend`].
-#[derive(Debug)]
-#[must_use = "a ticket that is not ended blocks its key for a while"]
-pub struct Ticket {
-    row: KeyRow,
-    op_id: Uuid,
-}
-
-impl Ticket {
-    /// The id of what the request makes, and its operation's id: the same for every repetition. So
-    /// the effect must be harmless to repeat with it.
-    #[must_use]
-    pub const fn effect_id(&self) -> Uuid {
-        self.row.effect_id
-    }
 }
 
 /// The hash of whatever makes a request the same one: method, path, body.
@@ -164,20 +91,24 @@ pub fn request_hash(parts: &[&[u8]]) -> [u8; 32] {
 
 impl Idempotency {
     /// The keys of `service`.
-    #[must_use]
+    ///
+    /// # Errors
+    /// As for [`IdempotencyOptions::validate`].
     pub fn new(
         service: &str,
         store: Store,
         clock: SharedClock,
         options: IdempotencyOptions,
-    ) -> Self {
-        Self {
+    ) -> Result<Self> {
+        options.validate()?;
+        Ok(Self {
             service: service.to_owned(),
             store,
             clock,
             options,
             unended: UnendedKeys::default(),
-        }
+            watched: WatchedKeys::default(),
+        })
     }
 
     /// Begins, or finds out what became of, a request of a person under a key.
@@ -198,10 +129,18 @@ impl Idempotency {
     async fn begin_key(&self, user_id: Uuid, key: &str, request_hash: [u8; 32]) -> Result<Begun> {
         let op_id = new_op_id();
         let fresh = self.fresh_row(user_id, key, request_hash);
+        // From before the first write: that is when the row may have been written.
+        let sent = self.clock.monotonic();
+        let started = |row, is_heir| {
+            let unended = self.unended.clone();
+            Ok(Begun::Started(Ticket::new(
+                row, op_id, sent, is_heir, unended,
+            )))
+        };
         let mut decision = self.insert(&fresh, op_id).await?;
         for _ in 0..ATTEMPTS {
             let current = match decision {
-                Decision::Applied => return Ok(Begun::Started(Ticket { row: fresh, op_id })),
+                Decision::Applied => return started(fresh, false),
                 Decision::Refused {
                     current: Some(current),
                 } => current,
@@ -210,20 +149,23 @@ impl Idempotency {
                     continue;
                 }
             };
-            let taken = match self.judge(&fresh, &current)? {
+            let (taken, is_heir) = match self.judge(&fresh, &current)? {
                 Judged::Finished(answer) => return Ok(Begun::Finished(answer)),
-                Judged::Replace => fresh.clone(),
-                Judged::Resume => KeyRow {
-                    progress: Progress::Running,
-                    begun_at: fresh.begun_at,
-                    ..current.row
-                },
+                Judged::Replace => (fresh.clone(), false),
+                Judged::Resume => {
+                    let resumed = KeyRow {
+                        progress: Progress::Running,
+                        begun_at: fresh.begun_at,
+                        ..current.row
+                    };
+                    (resumed, true)
+                }
             };
             let expected = Expect::op_id(current.op_id);
             let set = self.store.compare_and_set(&taken, expected, op_id).await;
             decision = set.map_err(|error| self.not_begun(error, &taken, op_id))?;
             if decision.is_applied() {
-                return Ok(Begun::Started(Ticket { row: taken, op_id }));
+                return started(taken, is_heir);
             }
         }
         Err(Error::StillRunning)
@@ -263,61 +205,12 @@ impl Idempotency {
         }
     }
 
-    /// Records the answer; every repetition gets it until the key expires.
-    ///
-    /// # Errors
-    /// [`Error::Records`]: the request is done all the same, and a repetition would do it again with
-    /// the same effect id.
-    pub async fn finish(&self, ticket: Ticket, answer: &Recorded) -> Result<()> {
-        let row = KeyRow {
-            progress: Progress::Finished,
-            answer: Some(answer.clone()),
-            ..ticket.row
-        };
-        self.end(row, ticket.op_id).await
-    }
-
-    /// Forgets the key: nothing was done (the request was refused), so it may be used for another.
-    ///
-    /// # Errors
-    /// [`Error::Records`].
-    pub async fn release(&self, ticket: Ticket) -> Result<()> {
-        let row = ticket.row;
-        let key = (row.service.clone(), row.user_id, row.key.clone());
-        let expected = Expect::op_id(ticket.op_id);
-        let deleted = self
-            .store
-            .delete_if::<KeyRow>(key, expected, new_op_id())
-            .await;
-        match deleted {
-            // Refused means that another took it over: it is theirs to end.
-            Ok(_) => Ok(()),
-            Err(error) => {
-                self.unended.add(row, ticket.op_id);
-                Err(error.into())
-            }
-        }
-    }
-
-    /// Leaves the key open: it is not known whether anything was done. A repetition of the same
-    /// request goes on at once, with the same effect id.
-    ///
-    /// # Errors
-    /// [`Error::Records`].
-    pub async fn suspend(&self, ticket: Ticket) -> Result<()> {
-        let row = KeyRow {
-            progress: Progress::Open,
-            ..ticket.row
-        };
-        self.end(row, ticket.op_id).await
-    }
-
     /// Does a request once: `effect` gets the effect id. With no key it is simply done, under a
-    /// new id. An error for which `nothing_done` is true frees the key; any other leaves it open
-    /// for a repetition of the same request.
+    /// new id. An error for which `nothing_done` is true frees the key (as [`Idempotency::release`] does); any other leaves it
+    /// open for a repetition of the same request.
     ///
     /// # Errors
-    /// Those of [`Idempotency::begin`] and of `effect`.
+    /// Those of [`Idempotency::begin`], of `effect`, and of [`Idempotency::hold`].
     pub async fn run<E, F, Fut>(
         &self,
         user_id: Uuid,
@@ -334,11 +227,12 @@ impl Idempotency {
         let Some(key) = key else {
             return effect(new_id(self.clock.as_ref())).await;
         };
-        let ticket = match self.begin(user_id, key, request_hash).await? {
+        let mut ticket = match self.begin(user_id, key, request_hash).await? {
             Begun::Started(ticket) => ticket,
             Begun::Finished(answer) => return Ok(answer),
         };
-        let result = effect(ticket.effect_id()).await;
+        let effect = effect(ticket.effect_id());
+        let result = self.hold(&mut ticket, effect).await?;
         let ended = match &result {
             Ok(answer) => self.finish(ticket, answer).await,
             Err(error) if nothing_done(error) => self.release(ticket).await,
@@ -361,7 +255,7 @@ impl Idempotency {
             request_hash: Bytes::copy_from_slice(&request_hash),
             progress: Progress::Running,
             begun_at: now,
-            expires_at: later(now, Duration::from_secs(self.options.keep_seconds)),
+            expires_at: later(now, self.options.keep()),
             answer: None,
         }
     }
@@ -377,39 +271,15 @@ impl Idempotency {
         match (row.progress, &row.answer) {
             (Progress::Finished, Some(answer)) => Ok(Judged::Finished(answer.clone())),
             (Progress::Running, _) if self.unended.has(current.op_id) => Ok(Judged::Resume),
-            (Progress::Running, _)
-                if fresh.begun_at
-                    < later(
-                        row.begun_at,
-                        Duration::from_secs(self.options.abandoned_after_seconds),
-                    ) =>
-            {
-                Err(Error::StillRunning)
-            }
+            (Progress::Running, _) if !self.is_abandoned(current.op_id) => Err(Error::StillRunning),
             _ => Ok(Judged::Resume),
         }
     }
 
-    async fn end(&self, row: KeyRow, op_id: Uuid) -> Result<()> {
-        let own = new_op_id();
-        let mut tries = 0;
-        loop {
-            let started = self.clock.monotonic();
-            let ended = self
-                .store
-                .compare_and_set(&row, Expect::op_id(op_id), own)
-                .await;
-            let again = self.clock.monotonic().saturating_sub(started) < QUICK;
-            match ended {
-                // Refused: another took it over, with the same effect, and ends it.
-                Ok(_) => return Ok(()),
-                Err(error) if error.is_retryable() && again && tries == 0 => tries += 1,
-                Err(error) => {
-                    self.unended.add(row, op_id);
-                    return Err(error.into());
-                }
-            }
-        }
+    /// Whether this process has seen no sign of life of a running request for so long that it counts as dead.
+    fn is_abandoned(&self, op_id: Uuid) -> bool {
+        let silent = self.watched.silent_for(op_id, self.clock.monotonic());
+        silent >= self.options.abandoned_after()
     }
 }
 

@@ -31,7 +31,7 @@ impl App {
             conversations: Conversations::new(store.clone(), Arc::clone(&clock), &config),
             answerer: Arc::new(Extractive::new(deps.search.clone(), &config)),
             cursors: deps.cursors.clone(),
-            idempotency: Idempotency::new(crate::NAME, store, Arc::clone(&clock), keys),
+            idempotency: Idempotency::new(crate::NAME, store, Arc::clone(&clock), keys)?,
             tasks: deps.tasks.clone(),
             clock,
             config,

@@ -62,7 +62,7 @@ pub(crate) async fn begin(
     asked: NewQuestion,
     key: Option<&IdempotencyKey>,
 ) -> Result<Begun, Problem> {
-    let ticket = match key {
+    let mut ticket = match key {
         None => None,
         Some(key) => match app
             .idempotency
@@ -73,7 +73,11 @@ pub(crate) async fn begin(
             Key::Started(ticket) => Some(ticket),
         },
     };
-    match take(app, actor, &asked, ticket.as_ref()).await {
+    let question_id = ticket
+        .as_ref()
+        .map_or_else(|| new_id(app.clock.as_ref()), Ticket::effect_id);
+    let taking = take(app, actor, &asked, question_id);
+    match under(app, &mut ticket, taking).await {
         Ok(Taken::Answered(answer)) => {
             end(app, ticket, Some(&answer)).await;
             Ok(Begun::Known(answer))
@@ -123,6 +127,19 @@ fn known(recorded: &Recorded) -> Result<Begun, Problem> {
         .map_err(Problem::internal)
 }
 
+/// Works while the key, where there is one, is ours, and shows that the request goes on.
+async fn under<T, E: From<Problem>>(
+    app: &App,
+    ticket: &mut Option<Ticket>,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let Some(ticket) = ticket else {
+        return work.await;
+    };
+    let held = app.idempotency.hold(ticket, work).await;
+    held.map_err(Problem::from)?
+}
+
 enum Taken {
     /// An earlier attempt got as far as the answer.
     Answered(Answer),
@@ -134,13 +151,12 @@ async fn take(
     app: &App,
     actor: &Actor,
     asked: &NewQuestion,
-    ticket: Option<&Ticket>,
+    question_id: Uuid,
 ) -> Result<Taken, Problem> {
     let conversation = app
         .conversations
         .read(actor.id(), asked.conversation_id)
         .await?;
-    let question_id = ticket.map_or_else(|| new_id(app.clock.as_ref()), Ticket::effect_id);
     let find = |id: Uuid| {
         conversation
             .messages
@@ -210,17 +226,23 @@ enum Cut {
     Failed(Problem),
 }
 
+impl From<Problem> for Cut {
+    fn from(problem: Problem) -> Self {
+        Self::Failed(problem)
+    }
+}
+
 impl Exchange {
     async fn run(mut self, pieces: BoxStream<'static, Result<Piece, Problem>>) {
         let limit = Duration::from_secs(self.app.config.answer_timeout_seconds);
         let clock = Arc::clone(&self.app.clock);
+        let mut ticket = self.ticket.take();
         let outcome = tokio::select! {
             biased;
             () = self.caller.closed() => Err(Cut::Stopped),
-            outcome = self.relay(pieces) => outcome,
+            outcome = under(&self.app, &mut ticket, self.relay(pieces)) => outcome,
             () = clock.sleep(limit) => Err(Cut::Failed(Problem::timeout("the answer took too long"))),
         };
-        let ticket = self.ticket.take();
         let label = match outcome {
             Ok(answer) => self.keep(ticket, answer).await,
             Err(Cut::Stopped) => {
@@ -271,13 +293,10 @@ impl Exchange {
     }
 
     /// Writes the answer, then says that it is done.
-    async fn keep(&self, ticket: Option<Ticket>, answer: Answer) -> &'static str {
-        if let Err(problem) = self
-            .app
-            .conversations
-            .answer(&self.row, &self.question, answer.clone())
-            .await
-        {
+    async fn keep(&self, mut ticket: Option<Ticket>, answer: Answer) -> &'static str {
+        let conversations = &self.app.conversations;
+        let keeping = conversations.answer(&self.row, &self.question, answer.clone());
+        if let Err(problem) = under(&self.app, &mut ticket, keeping).await {
             end(&self.app, ticket, None).await;
             return self.fail(problem).await;
         }

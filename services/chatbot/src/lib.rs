@@ -64,6 +64,9 @@ pub enum ChatbotError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The idempotency keys cannot be made.
+    #[error(transparent)]
+    Aggregates(#[from] riwaq_aggregates::Error),
 }
 
 /// The OpenAPI document of its routes, which needs no running service.

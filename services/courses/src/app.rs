@@ -62,7 +62,7 @@ impl App {
             semesters,
             users: deps.users.clone(),
             cursors: deps.cursors.clone(),
-            idempotency: Idempotency::new(crate::NAME, store.clone(), Arc::clone(&clock), keys),
+            idempotency: Idempotency::new(crate::NAME, store.clone(), Arc::clone(&clock), keys)?,
             tasks: deps.tasks.clone(),
             config,
             clock,

@@ -65,7 +65,7 @@ pub enum CoursesError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The journals cannot be made.
+    /// The journals or the idempotency keys cannot be made.
     #[error(transparent)]
     Aggregates(#[from] riwaq_aggregates::Error),
 }

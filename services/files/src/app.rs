@@ -75,7 +75,7 @@ impl App {
             deps.store.clone(),
             Arc::clone(&clock),
             config.idempotency.clone(),
-        );
+        )?;
         let inner = Inner {
             tasks,
             files: outbox.journal::<File>()?,

@@ -66,7 +66,7 @@ pub enum BuildError {
     /// A setting cannot work.
     #[error("{0}")]
     Config(String),
-    /// The outbox cannot be made.
+    /// The outbox or the idempotency keys cannot be made.
     #[error(transparent)]
     Aggregates(#[from] riwaq_aggregates::Error),
 }

@@ -36,9 +36,9 @@ pub struct Deps {
 /// Why the service cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The outbox cannot work with its settings.
-    #[error("the outbox of the users service: {0}")]
-    Outbox(#[from] riwaq_aggregates::Error),
+    /// The outbox or the idempotency keys cannot work with their settings.
+    #[error("the users service: {0}")]
+    Aggregates(#[from] riwaq_aggregates::Error),
 }
 
 /// The state of the handlers.
@@ -88,7 +88,7 @@ impl App {
             store.clone(),
             Arc::clone(&clock),
             config.idempotency.clone(),
-        );
+        )?;
         let accounts = Accounts::new(accounts, store.clone());
         let audit = Audit::new(store.clone(), Arc::clone(&clock));
         let roles = Roles::new(

@@ -1,10 +1,11 @@
-//! Keys whose request is over in this process, and whose row could not be told so: the store was away.
+//! Keys whose request is over in this process, and whose row could not be told so: the store was away, or the request's
+//! task was cut off.
 //!
 //! Their rows say that the request is still running, or may come to say so when a write of which nothing was heard
 //! arrives late. This process knows better: a repetition need not wait, it goes on with the same effect id, exactly as
 //! after a crash. No answer is kept here: whoever could not write the answer may not have written what belongs to
 //! it either, and the repetition makes that good. Once the store is back the rows are told; if the process dies before,
-//! they are given up after `abandoned_after_seconds`.
+//! they show no beat any more, and are taken over after `abandoned_after_seconds`.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

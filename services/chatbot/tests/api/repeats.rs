@@ -1,5 +1,7 @@
 //! Questions that are sent again.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::search::Mood;
@@ -68,6 +70,32 @@ async fn a_question_that_is_being_answered_is_not_answered_twice() {
             .ask_with(AMINA, id, question(), &KEY)
             .await
             .code(409, "conflict");
+        world.search.set(Mood::Answers);
+    };
+    let (first, ()) = tokio::join!(first, second);
+    assert_eq!(first.expect(200).body["answered"], true);
+    assert_eq!(world.messages(AMINA, id).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_long_answer_keeps_its_key() {
+    let world = World::new();
+    with_tree(&world);
+    let id = world.conversation(AMINA).await;
+    world.search.set(Mood::Hangs);
+    let first = world.ask_with(AMINA, id, question(), &KEY);
+    let second = async {
+        while world.search.in_flight() == 0 {
+            tokio::task::yield_now().await;
+        }
+        // Longer than a request without a sign of life would keep it, and shorter than an answer may take.
+        for _ in 0..10 {
+            world
+                .ask_with(AMINA, id, question(), &KEY)
+                .await
+                .code(409, "conflict");
+            world.clock.advance(Duration::from_secs(5));
+        }
         world.search.set(Mood::Answers);
     };
     let (first, ()) = tokio::join!(first, second);
