@@ -1,5 +1,5 @@
 //! A bad network between the adapter and the broker: silent, cut, slow.
-#![expect(clippy::unwrap_used, reason = "a test")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
 mod common;
 
@@ -28,20 +28,52 @@ fn event(id: impl std::fmt::Display) -> CloudEvent {
     CloudEvent::new(id.to_string(), "/riwaq/test", KIND, DateTime::UNIX_EPOCH)
 }
 
-/// A proxy before the broker, and a configuration that goes through it.
-fn through_a_proxy(url: &str) -> (ChaosProxy, Config) {
-    let direct = config(url);
-    let broker: SocketAddr = direct.addresses[0].parse().unwrap();
-    let proxy = ChaosProxy::start(vec![broker], 7).unwrap();
-    let config = Config {
-        addresses: vec![proxy.address().to_string()],
-        heartbeat_seconds: 2,
-        request_timeout_ms: 1_000,
-        connection_timeout_ms: 1_000,
-        publish_timeout_ms: 5_000,
-        ..direct
-    };
-    (proxy, config)
+/// The line to the broker: through a proxy that spoils it, and beside that.
+struct Line {
+    url: String,
+    proxy: ChaosProxy,
+    config: Config,
+}
+
+impl Line {
+    /// None where there is no broker.
+    fn to_broker() -> Option<Self> {
+        let Backend::Ready(url) = rabbitmq() else {
+            return None;
+        };
+        let direct = config(&url);
+        let broker: SocketAddr = direct.addresses[0].parse().unwrap();
+        let proxy = ChaosProxy::start(vec![broker], 7).unwrap();
+        let config = Config {
+            addresses: vec![proxy.address().to_string()],
+            heartbeat_seconds: 2,
+            request_timeout_ms: 1_000,
+            connection_timeout_ms: 1_000,
+            publish_timeout_ms: 5_000,
+            ..direct
+        };
+        Some(Self { url, proxy, config })
+    }
+
+    fn direct(&self) -> Vec<String> {
+        config(&self.url).addresses
+    }
+
+    async fn connect(&self) -> RabbitmqEvents {
+        connect(self.config.clone()).await
+    }
+
+    async fn connect_beside(&self) -> RabbitmqEvents {
+        let config = Config {
+            addresses: self.direct(),
+            ..self.config.clone()
+        };
+        connect(config).await
+    }
+
+    async fn clear(self) {
+        clear(&self.url, &self.config.prefix, &[group()]).await;
+    }
 }
 
 async fn connect(config: Config) -> RabbitmqEvents {
@@ -50,15 +82,22 @@ async fn connect(config: Config) -> RabbitmqEvents {
         .unwrap()
 }
 
+async fn member(events: &RabbitmqEvents) -> Box<dyn Consumer> {
+    let group = Subscription::Group(group());
+    events.subscribe(group).await.unwrap()
+}
+
+async fn next(consumer: &mut dyn Consumer) -> Result<Delivery, EventsError> {
+    let next = tokio::time::timeout(PATIENCE, consumer.next()).await;
+    next.expect("in time")
+}
+
 /// The next one, however often the connection breaks before it comes.
 async fn surely(consumer: &mut dyn Consumer) -> Delivery {
     let began = Instant::now();
     loop {
         assert!(began.elapsed() < PATIENCE, "nothing came");
-        match tokio::time::timeout(PATIENCE, consumer.next())
-            .await
-            .unwrap()
-        {
+        match next(consumer).await {
             Ok(delivery) => return delivery,
             Err(error) => assert!(error.is_retryable(), "{error}"),
         }
@@ -68,22 +107,16 @@ async fn surely(consumer: &mut dyn Consumer) -> Delivery {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_connection_is_given_up_for_another_node() {
-    let Backend::Ready(url) = rabbitmq() else {
+    let Some(mut line) = Line::to_broker() else {
         return;
     };
-    let direct = config(&url).addresses[0].clone();
-    let (proxy, mut config) = through_a_proxy(&url);
-    config.addresses.push(direct);
-    let prefix = config.prefix.clone();
-    let events = connect(config).await;
-    let mut member = events
-        .subscribe(Subscription::Group(group()))
-        .await
-        .unwrap();
+    line.config.addresses.extend(line.direct());
+    let events = line.connect().await;
+    let mut member = member(&events).await;
     events.publish(event(1)).await.unwrap();
     surely(&mut *member).await.ack().await.unwrap();
-    assert!(proxy.accepted() > 0, "the proxy was not on the way");
-    proxy.set(Fault::HalfOpen).await;
+    assert!(line.proxy.accepted() > 0, "the proxy was not on the way");
+    line.proxy.set(Fault::HalfOpen).await;
     let began = Instant::now();
     events.publish(event(2)).await.unwrap();
     let published = began.elapsed();
@@ -95,19 +128,17 @@ async fn a_silent_connection_is_given_up_for_another_node() {
         began.elapsed()
     );
     drop(member);
-    clear(&url, &prefix, &[group()]).await;
+    line.clear().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silence_makes_publishing_unavailable_in_time_and_passes() {
-    let Backend::Ready(url) = rabbitmq() else {
+    let Some(line) = Line::to_broker() else {
         return;
     };
-    let (proxy, config) = through_a_proxy(&url);
-    let prefix = config.prefix.clone();
-    let events = connect(config).await;
+    let events = line.connect().await;
     events.declare_group(&group()).await.unwrap();
-    proxy.set(Fault::HalfOpen).await;
+    line.proxy.set(Fault::HalfOpen).await;
     for outcome in [
         events.publish(event(1)).await,
         events.ping().await,
@@ -119,28 +150,23 @@ async fn silence_makes_publishing_unavailable_in_time_and_passes() {
             "{outcome:?}"
         );
     }
-    proxy.set(Fault::None).await;
+    line.proxy.set(Fault::None).await;
     let began = Instant::now();
     while let Err(error) = events.publish(event(2)).await {
         assert!(began.elapsed() < PATIENCE, "{error}");
     }
     events.ping().await.unwrap();
-    clear(&url, &prefix, &[group()]).await;
+    line.clear().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cuts_and_delays_lose_nothing() {
     const TOTAL: u32 = 300;
-    let Backend::Ready(url) = rabbitmq() else {
+    let Some(line) = Line::to_broker() else {
         return;
     };
-    let (proxy, config) = through_a_proxy(&url);
-    let prefix = config.prefix.clone();
-    let events = connect(config).await;
-    let mut member = events
-        .subscribe(Subscription::Group(group()))
-        .await
-        .unwrap();
+    let events = line.connect().await;
+    let mut member = member(&events).await;
     let publishing = async {
         for number in 0..TOTAL {
             while let Err(error) = events.publish(event(number)).await {
@@ -162,88 +188,68 @@ async fn cuts_and_delays_lose_nothing() {
     let weather = async {
         for _ in 0..3 {
             tokio::time::sleep(Duration::from_millis(150)).await;
-            proxy.set(Fault::Cut).await;
+            line.proxy.set(Fault::Cut).await;
             tokio::time::sleep(Duration::from_millis(300)).await;
             let (delay, jitter) = (Duration::from_millis(10), Duration::from_millis(10));
-            proxy.set(Fault::Latency { delay, jitter }).await;
+            line.proxy.set(Fault::Latency { delay, jitter }).await;
         }
-        proxy.set(Fault::None).await;
+        line.proxy.set(Fault::None).await;
     };
     tokio::join!(publishing, consuming, weather);
     drop(member);
-    clear(&url, &prefix, &[group()]).await;
+    line.clear().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_hears_what_was_said_while_it_was_cut_off() {
-    let Backend::Ready(url) = rabbitmq() else {
+    let Some(line) = Line::to_broker() else {
         return;
     };
-    let (proxy, config) = through_a_proxy(&url);
-    let prefix = config.prefix.clone();
-    let direct = Config {
-        addresses: common::config(&url).addresses,
-        ..config.clone()
-    };
-    let (events, elsewhere) = (connect(config).await, connect(direct).await);
+    let (events, elsewhere) = (line.connect().await, line.connect_beside().await);
     let broadcast = Subscription::broadcast("replica", [KIND]);
     let mut replica = events.subscribe(broadcast).await.unwrap();
-    proxy.set(Fault::Cut).await;
+    line.proxy.set(Fault::Cut).await;
     elsewhere.publish(event("while away")).await.unwrap();
-    proxy.set(Fault::None).await;
-    let delivery = tokio::time::timeout(PATIENCE, replica.next())
-        .await
-        .unwrap()
-        .unwrap();
+    line.proxy.set(Fault::None).await;
+    let delivery = next(&mut *replica).await.unwrap();
     assert_eq!(delivery.event.id, "while away");
     delivery.ack().await.unwrap();
 
     drop(replica);
-    clear(&url, &prefix, &[group()]).await;
+    line.clear().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_was_away_for_too_long_is_told_that_it_missed_something() {
-    let Backend::Ready(url) = rabbitmq() else {
+    let Some(mut line) = Line::to_broker() else {
         return;
     };
-    let (proxy, mut config) = through_a_proxy(&url);
-    config.broadcast_expiry_seconds = 1;
-    let prefix = config.prefix.clone();
-    let direct = Config {
-        addresses: common::config(&url).addresses,
-        ..config.clone()
-    };
-    let (events, elsewhere) = (connect(config).await, connect(direct).await);
+    line.config.broadcast_expiry_seconds = 1;
+    let (events, elsewhere) = (line.connect().await, line.connect_beside().await);
     let broadcast = Subscription::broadcast("replica", [KIND]);
     let mut replica = events.subscribe(broadcast).await.unwrap();
-    proxy.set(Fault::Cut).await;
+    line.proxy.set(Fault::Cut).await;
     // The broker's time, which nobody can move.
-    until_nobody_listens(&url, &prefix).await;
+    until_nobody_listens(&line).await;
     elsewhere.publish(event("lost")).await.unwrap();
-    proxy.set(Fault::None).await;
-    let missed = tokio::time::timeout(PATIENCE, replica.next())
-        .await
-        .unwrap();
+    line.proxy.set(Fault::None).await;
+    let missed = next(&mut *replica).await;
     assert!(
         matches!(missed, Err(EventsError::Lagged { .. })),
         "{missed:?}"
     );
     elsewhere.publish(event("heard")).await.unwrap();
-    let delivery = tokio::time::timeout(PATIENCE, replica.next())
-        .await
-        .unwrap()
-        .unwrap();
+    let delivery = next(&mut *replica).await.unwrap();
     assert_eq!(delivery.event.id, "heard");
     delivery.ack().await.unwrap();
     drop(replica);
-    clear(&url, &prefix, &[group()]).await;
+    line.clear().await;
 }
 
 /// Until what is published to the type finds no queue. What found one until then goes away with it.
-async fn until_nobody_listens(url: &str, prefix: &str) {
+async fn until_nobody_listens(line: &Line) {
     let properties = ConnectionProperties::default();
-    let connection = Connection::connect(url, properties).await.unwrap();
+    let connection = Connection::connect(&line.url, properties).await.unwrap();
     let channel = connection.create_channel().await.unwrap();
     let options = ConfirmSelectOptions::default();
     channel.confirm_select(options).await.unwrap();
@@ -254,7 +260,7 @@ async fn until_nobody_listens(url: &str, prefix: &str) {
             ..BasicPublishOptions::default()
         };
         let properties = BasicProperties::default();
-        let exchange = format!("{prefix}:events");
+        let exchange = format!("{}:events", line.config.prefix);
         let sent = channel.basic_publish(exchange.into(), KIND.into(), options, b"", properties);
         let confirmation = sent.await.unwrap().await.unwrap();
         if matches!(confirmation, Confirmation::Ack(Some(_))) {
