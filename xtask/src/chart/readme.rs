@@ -7,11 +7,18 @@ use serde_json::Value;
 
 use super::{CHART, values};
 
-const HEAD: &str = "# The chart of Riwaq
+const RIWAQ: &str = "# The chart of Riwaq
 
 [docs/guides/install.md](../../docs/guides/install.md) goes from a cluster to the first course. `examples/` has values for
 both modes, and [k8s/](../../k8s) what comes of them, for whoever has no Helm.
+";
 
+const TRIAL: &str = "# Servers for a trial of Riwaq
+
+One of each, for [the chart of Riwaq](../riwaq/README.md) with `mode: roles`, where nothing must last.
+";
+
+const TABLE: &str = "
 This file is made from the comments of `values.yaml` by `cargo xtask chart`.
 
 ## Values
@@ -20,19 +27,21 @@ This file is made from the comments of `values.yaml` by `cargo xtask chart`.
 ";
 
 /// Where it lies.
-pub(crate) fn file() -> PathBuf {
-    Path::new(CHART).join("README.md")
+pub(crate) fn file(chart: &str) -> PathBuf {
+    Path::new(chart).join("README.md")
 }
 
 /// What it has to say.
-pub(crate) fn text() -> Result<String> {
-    let text = values::text()?;
-    Ok(rendered(&text, &serde_norway::from_str(&text)?))
+pub(crate) fn text(chart: &str) -> Result<String> {
+    let text = values::text(chart)?;
+    let head = if chart == CHART { RIWAQ } else { TRIAL };
+    let table = rendered(&text, &serde_norway::from_str(&text)?);
+    Ok(format!("{head}{TABLE}{table}"))
 }
 
 fn rendered(text: &str, all: &Value) -> String {
     let documented = values::documented(text);
-    let mut page = HEAD.to_owned();
+    let mut page = String::new();
     for one in &documented {
         let below = format!("{}.", one.path);
         let is_group = documented

@@ -7,13 +7,14 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::CHART;
 use super::tools::Tools;
+use super::{CHART, TRIAL};
 use crate::paths;
 
 /// One way to install the chart.
 pub(crate) struct Variant {
     pub(crate) name: String,
+    chart: &'static str,
     /// Files of values, from the root of the repository.
     files: Vec<PathBuf>,
     /// `--set`.
@@ -24,6 +25,7 @@ impl Variant {
     fn new(name: &str, files: &[&str]) -> Self {
         Self {
             name: name.to_owned(),
+            chart: CHART,
             files: files.iter().map(PathBuf::from).collect(),
             set: Vec::new(),
         }
@@ -32,6 +34,16 @@ impl Variant {
     fn with(mut self, set: &str) -> Self {
         self.set.push(set.to_owned());
         self
+    }
+
+    /// The chart's folder, from the root of the repository.
+    pub(crate) const fn chart(&self) -> &'static str {
+        self.chart
+    }
+
+    /// Whether what runs is Riwaq, and not a server of somebody else's.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.chart == CHART
     }
 
     pub(crate) fn flags(&self) -> Vec<OsString> {
@@ -52,9 +64,13 @@ impl Variant {
 const ALL: &str = "charts/riwaq/examples/all.yaml";
 const ROLES: &str = "charts/riwaq/examples/roles.yaml";
 
-/// The ways that are checked. The last two switch on what the examples leave off.
+/// The ways that are checked. `everything` switches on what the examples leave off.
 pub(crate) fn variants() -> Vec<Variant> {
+    let mut servers = Variant::new("servers for a trial", &[]);
+    servers.chart = TRIAL;
     vec![
+        servers,
+        Variant::new("trial", &["charts/riwaq/examples/trial.yaml"]),
         Variant::new("the defaults", &[]),
         Variant::new("all", &[ALL]),
         Variant::new("roles", &[ROLES]),

@@ -6,9 +6,9 @@ mod pods;
 use super::arrows::Arrows;
 use super::render::Document;
 
-/// What is wrong, each in a sentence.
-pub(crate) fn check(documents: &[Document], program: &Arrows) -> Vec<String> {
-    let mut findings = pods::findings(documents);
+/// What is wrong, each in a sentence. Servers that are not ours may write beside their data.
+pub(crate) fn check(documents: &[Document], program: &Arrows, is_ours: bool) -> Vec<String> {
+    let mut findings = pods::findings(documents, is_ours);
     findings.extend(arrows::findings(documents, program));
     for document in documents.iter().filter(|one| one.kind() == "Secret") {
         findings.push(format!(

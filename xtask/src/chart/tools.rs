@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 use super::render::{Rendered, Variant};
-use super::{CHART, schemas};
+use super::schemas;
 use crate::backends::versions::{Go, HELM, KUBECONFORM, KUBERNETES};
 use crate::backends::{golang, install};
 use crate::{paths, process};
@@ -32,7 +32,8 @@ impl Tools {
     pub(crate) fn lint(&self) -> Result<()> {
         for variant in super::render::variants() {
             let mut helm = self.helm(&["lint", "--strict", "--quiet"]);
-            helm.arg(paths::root().join(CHART)).args(variant.flags());
+            helm.arg(paths::root().join(variant.chart()))
+                .args(variant.flags());
             process::output(&mut helm).with_context(|| format!("lint with {}", variant.name))?;
         }
         Ok(())
@@ -51,21 +52,29 @@ impl Tools {
         Ok((!output.status.success()).then_some(said))
     }
 
-    /// Every manifest against the schemas of its kind; one without a schema fails.
-    pub(crate) fn validate(&self, rendered: &Rendered) -> Result<()> {
-        let folder = tempfile_of(rendered)?;
+    /// Every manifest against the schemas of its kind, with the one that Helm does not make; one without a schema
+    /// fails.
+    pub(crate) fn validate(&self, tried: &[(Variant, Rendered)]) -> Result<()> {
+        let folder = paths::target().join(format!("chart-{}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        for (variant, rendered) in tried {
+            let texts = rendered.documents.iter().map(|one| one.text.as_str());
+            let file = folder.join(format!("{}.yaml", variant.name));
+            fs::write(file, texts.collect::<Vec<_>>().join("\n---\n"))?;
+        }
         let location = format!(
             "{}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json",
             self.schemas.display()
         );
         let mut kubeconform = Command::new(&self.kubeconform);
         kubeconform
-            .args(["-strict", "-summary", "-output", "text", "-schema-location"])
+            .args(["-strict", "-output", "text", "-schema-location"])
             .arg(location)
             .arg(&folder)
+            .arg(paths::root().join("k8s/namespace.yaml"))
             .stdin(Stdio::null());
         let output = kubeconform.output().context("cannot start kubeconform")?;
-        fs::remove_file(&folder)?;
+        fs::remove_dir_all(&folder)?;
         if !output.status.success() {
             bail!(
                 "manifests that no API server would take:\n{}{}",
@@ -78,7 +87,8 @@ impl Tools {
 
     fn template(&self, variant: &Variant) -> Command {
         let mut helm = self.helm(&["template", "riwaq"]);
-        helm.arg(paths::root().join(CHART)).args(variant.flags());
+        helm.arg(paths::root().join(variant.chart()))
+            .args(variant.flags());
         helm
     }
 
@@ -90,20 +100,6 @@ impl Tools {
             .stdin(Stdio::null());
         helm
     }
-}
-
-/// The manifests as a file: kubeconform reads files.
-fn tempfile_of(rendered: &Rendered) -> Result<PathBuf> {
-    let folder = paths::target().join("chart");
-    fs::create_dir_all(&folder)?;
-    let path = folder.join(format!("manifests-{}.yaml", std::process::id()));
-    let texts: Vec<&str> = rendered
-        .documents
-        .iter()
-        .map(|one| one.text.as_str())
-        .collect();
-    fs::write(&path, texts.join("\n---\n"))?;
-    Ok(path)
 }
 
 fn built(name: &str, what: &Go) -> Result<PathBuf> {

@@ -6,7 +6,6 @@ use std::fs;
 use anyhow::{Result, bail};
 use serde_json::Value;
 
-use super::CHART;
 use crate::paths;
 
 /// One value with the comment above it.
@@ -16,10 +15,10 @@ pub(crate) struct Documented {
     pub(crate) comment: String,
 }
 
-/// The text of the chart's values.
-pub(crate) fn text() -> Result<String> {
+/// The text of a chart's values.
+pub(crate) fn text(chart: &str) -> Result<String> {
     Ok(fs::read_to_string(
-        paths::root().join(CHART).join("values.yaml"),
+        paths::root().join(chart).join("values.yaml"),
     )?)
 }
 
@@ -58,15 +57,15 @@ pub(crate) fn at<'a>(values: &'a Value, path: &str) -> &'a Value {
 }
 
 /// Fails where a value has no comment, or where values and schema name different things.
-pub(crate) fn check() -> Result<()> {
-    let text = text()?;
+pub(crate) fn check(chart: &str) -> Result<()> {
+    let text = text(chart)?;
     let values: Value = serde_norway::from_str(&text)?;
-    let schema = fs::read_to_string(paths::root().join(CHART).join("values.schema.json"))?;
+    let schema = fs::read_to_string(paths::root().join(chart).join("values.schema.json"))?;
     let findings = findings(&text, &values, &serde_json::from_str(&schema)?);
     if findings.is_empty() {
         return Ok(());
     }
-    bail!("values of the chart: {}", findings.join("; "))
+    bail!("values of {chart}: {}", findings.join("; "))
 }
 
 fn findings(text: &str, values: &Value, schema: &Value) -> Vec<String> {
@@ -175,7 +174,9 @@ mod tests {
     }
 
     #[test]
-    fn the_chart_has_both() {
-        check().unwrap();
+    fn the_charts_have_both() {
+        for chart in [crate::chart::CHART, crate::chart::TRIAL] {
+            check(chart).unwrap();
+        }
     }
 }

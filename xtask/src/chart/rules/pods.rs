@@ -4,12 +4,24 @@ use serde_json::{Value, json};
 
 use crate::chart::render::Document;
 
-pub(super) fn findings(documents: &[Document]) -> Vec<String> {
-    documents
-        .iter()
-        .filter_map(|one| Some((one, pod(one)?)))
-        .flat_map(|(one, spec)| of_pod(one, spec))
+pub(super) fn findings(documents: &[Document], is_ours: bool) -> Vec<String> {
+    let drain = documents.iter().map(drain_seconds).max().unwrap_or(0);
+    let pods = documents.iter().filter_map(|one| Some((one, pod(one)?)));
+    pods.flat_map(|(one, spec)| of_pod(one, spec, is_ours, drain))
         .collect()
+}
+
+/// How long the configuration lets a process drain.
+fn drain_seconds(document: &Document) -> u64 {
+    let config = document.value["data"]["riwaq.toml"]
+        .as_str()
+        .unwrap_or_default();
+    let settings = config.lines().filter_map(|line| line.split_once(" = "));
+    let drains =
+        settings.filter(|(key, _)| matches!(*key, "drain_delay_seconds" | "drain_seconds"));
+    drains
+        .filter_map(|(_, value)| value.parse::<u64>().ok())
+        .sum()
 }
 
 /// The specification of a document's pods.
@@ -31,7 +43,7 @@ pub(super) fn labels(document: &Document) -> &Value {
     }
 }
 
-fn of_pod(document: &Document, spec: &Value) -> Vec<String> {
+fn of_pod(document: &Document, spec: &Value, is_ours: bool, drain: u64) -> Vec<String> {
     let mut findings = Vec::new();
     let mut ask = |holds: bool, what: &str| {
         if !holds {
@@ -72,18 +84,18 @@ fn of_pod(document: &Document, spec: &Value) -> Vec<String> {
         .iter()
         .flat_map(|kind| spec[*kind].as_array().into_iter().flatten())
     {
-        for what in of_container(container, serves) {
+        for what in of_container(container, serves, is_ours) {
             ask(false, what);
         }
     }
     if serves {
         let grace = spec["terminationGracePeriodSeconds"].as_u64().unwrap_or(30);
-        ask(grace >= 2, "it has no time to end");
+        ask(grace > drain, "it is killed before it has drained");
     }
     findings
 }
 
-fn of_container(container: &Value, serves: bool) -> Vec<&'static str> {
+fn of_container(container: &Value, serves: bool, is_ours: bool) -> Vec<&'static str> {
     let security = &container["securityContext"];
     let mut rules = vec![
         (
@@ -91,7 +103,7 @@ fn of_container(container: &Value, serves: bool) -> Vec<&'static str> {
             "a container may gain rights",
         ),
         (
-            security["readOnlyRootFilesystem"] == true,
+            !is_ours || security["readOnlyRootFilesystem"] == true,
             "a container may write to its image",
         ),
         (
@@ -146,7 +158,7 @@ spec:
 ";
 
     fn found(text: &str) -> Vec<String> {
-        findings(&Rendered::parse(text).unwrap().documents)
+        findings(&Rendered::parse(text).unwrap().documents, true)
     }
 
     #[test]
@@ -195,5 +207,30 @@ spec:
             "kind: Deployment\nmetadata: {{name: test}}\nspec:\n  template:\n    spec:\n    {spec}"
         );
         assert_eq!(found(&text).len(), 3);
+    }
+    #[test]
+    fn a_pod_has_the_time_that_its_configuration_drains_for() {
+        let config = "kind: ConfigMap\ndata:\n  riwaq.toml: |\n    drain_delay_seconds = 5\n    drain_seconds = 25\n---\n";
+        let pod = |seconds: u32| {
+            let spec =
+                format!("{{template: {{spec: {{terminationGracePeriodSeconds: {seconds}}}}}}}");
+            found(&format!(
+                "{config}kind: Deployment\nmetadata: {{name: test}}\nspec: {spec}\n"
+            ))
+            .join("\n")
+        };
+        assert!(pod(30).contains("killed before"));
+        assert!(!pod(31).contains("killed before"));
+    }
+
+    #[test]
+    fn a_server_of_somebody_elses_may_write_beside_its_data() {
+        let text = POD.replacen(
+            "readOnlyRootFilesystem: true",
+            "readOnlyRootFilesystem: false",
+            1,
+        );
+        let documents = Rendered::parse(&text).unwrap().documents;
+        assert_eq!(findings(&documents, false), Vec::<String>::new());
     }
 }
