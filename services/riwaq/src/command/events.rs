@@ -60,7 +60,7 @@ async fn list(events: &Arc<dyn Events>) -> Result<()> {
 
 /// What is done with dead letters that are named.
 #[derive(Clone, Copy)]
-enum Deed {
+enum Action {
     Replay,
     Discard,
 }
@@ -69,14 +69,14 @@ async fn replay(events: &Arc<dyn Events>, ids: &[String]) -> Result<()> {
     let replayed = if ids.is_empty() {
         replay_all(events).await?
     } else {
-        each(events, Deed::Replay, ids).await?
+        each(events, Action::Replay, ids).await?
     };
     crate::print(&format!("{replayed} dead letters will be delivered again"));
     Ok(())
 }
 
 async fn discard(events: &Arc<dyn Events>, ids: &[String]) -> Result<()> {
-    let discarded = each(events, Deed::Discard, ids).await?;
+    let discarded = each(events, Action::Discard, ids).await?;
     crate::print(&format!("{discarded} dead letters were removed"));
     Ok(())
 }
@@ -90,14 +90,14 @@ async fn replay_all(events: &Arc<dyn Events>) -> Result<u64> {
 }
 
 /// Does it with each in whichever groups know the id, and says at the end which ids no group knows.
-async fn each(events: &Arc<dyn Events>, deed: Deed, ids: &[String]) -> Result<u64> {
+async fn each(events: &Arc<dyn Events>, action: Action, ids: &[String]) -> Result<u64> {
     let (mut done, mut unknown) = (0, Vec::new());
     for id in ids {
         let before = done;
         for group in roles::groups() {
-            let result = match deed {
-                Deed::Replay => events.replay(&group.name, id).await,
-                Deed::Discard => events.discard(&group.name, id).await,
+            let result = match action {
+                Action::Replay => events.replay(&group.name, id).await,
+                Action::Discard => events.discard(&group.name, id).await,
             };
             match result {
                 Ok(()) => done += 1,
@@ -129,9 +129,9 @@ mod tests {
     async fn ids_that_no_group_knows_are_named() {
         let events: Arc<dyn Events> =
             Arc::new(MemoryEvents::new(SystemClock::shared(), RetryPolicy::default()).unwrap());
-        for deed in [Deed::Replay, Deed::Discard] {
+        for action in [Action::Replay, Action::Discard] {
             let ids = ["17".to_owned(), "nonsense".to_owned()];
-            let error = each(&events, deed, &ids).await.unwrap_err().to_string();
+            let error = each(&events, action, &ids).await.unwrap_err().to_string();
             assert!(
                 error.contains("17, nonsense") && error.contains("0 of 2"),
                 "{error}"
