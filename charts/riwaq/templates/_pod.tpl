@@ -49,11 +49,11 @@ imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 
 {{- define "riwaq.probes" -}}
 {{- $scheme := .scheme -}}
-# Before it answers, a process waits up to a minute for its backends and says then why it ends.
+# Before it answers, a process waits for its backends, up to a minute for each, and says then why it ends.
 startupProbe:
   httpGet: {path: /livez, port: http, scheme: {{ $scheme }}}
   periodSeconds: 2
-  failureThreshold: 60
+  failureThreshold: 180
 livenessProbe:
   httpGet: {path: /livez, port: http, scheme: {{ $scheme }}}
   periodSeconds: 10
@@ -106,7 +106,7 @@ spec:
       {{- if or .env $values.existingSecret }}
       env:
         {{- with .env }}{{ toYaml . | nindent 8 }}{{ end }}
-        {{- if $values.existingSecret }}{{ include "riwaq.secrets" .root | nindent 8 }}{{ end }}
+        {{- if $values.existingSecret }}{{ include "riwaq.secrets" .root | trim | nindent 8 }}{{ end }}
       {{- end }}
       ports:
         - {name: http, containerPort: 8080}
