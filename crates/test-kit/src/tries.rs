@@ -19,8 +19,8 @@ pub struct Patience {
     pub each: Duration,
     /// The pause before the second try where the answer names none; it doubles.
     pub pause: Duration,
-    /// How long it waits for an earlier try of its own that is still under way (409 with `Retry-After`): its process may
-    /// have been killed, and is not taken for dead at once. What is answered so does not count as a try.
+    /// How long it waits for an earlier try of its own that is still under way (409 with `Retry-After`), once it has met
+    /// it: its process may have been killed, and is not taken for dead at once. What is answered so does not count as a try.
     pub under_way: Duration,
 }
 
@@ -75,10 +75,11 @@ impl Client {
         let began = Instant::now();
         let mut tries = 1;
         let mut pause = patience.pause;
+        let mut met = None;
         loop {
             let answer = self.one_try(patience.each, &build).await;
-            let meets_itself =
-                answer.as_ref().is_ok_and(is_under_way) && began.elapsed() < patience.under_way;
+            let meets_itself = answer.as_ref().is_ok_and(is_under_way)
+                && met.get_or_insert_with(Instant::now).elapsed() < patience.under_way;
             let settled = answer.as_ref().is_ok_and(is_settled);
             if !meets_itself && (settled || tries == patience.tries) {
                 return Tried {
@@ -90,7 +91,7 @@ impl Client {
             let asked = answer.as_ref().ok().and_then(retry_after);
             tokio::time::sleep(asked.unwrap_or(pause).min(LONGEST_PAUSE)).await;
             if !meets_itself {
-                pause *= 2;
+                pause = (pause * 2).min(LONGEST_PAUSE);
                 tries += 1;
             }
         }
