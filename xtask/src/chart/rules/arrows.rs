@@ -35,6 +35,7 @@ pub(super) fn findings(documents: &[Document], program: &Arrows) -> Vec<String> 
         let within = edges(&policies, "ingress", "from", &roles);
         differ("may be called by", &callers, &within, &mut findings);
         mail(&policies, program, &roles, &mut findings);
+        reachable(documents, program, &mut findings);
     }
     findings
 }
@@ -137,6 +138,25 @@ fn mail(
     }
 }
 
+/// Roles that ask each other become ready by it: each has to be found before it is.
+fn reachable(documents: &[Document], program: &Arrows, findings: &mut Vec<String>) {
+    let services = documents.iter().filter(|one| one.kind() == "Service");
+    let waiting = services.filter(|one| one.value["spec"]["publishNotReadyAddresses"] != true);
+    for service in waiting {
+        let role = text(&service.value["spec"]["selector"][COMPONENT]);
+        let mut asked = program.asks.get(&role).into_iter().flatten();
+        let is_asked_back = |other: &String| {
+            let back = program.asks.get(other);
+            back.is_some_and(|asked| asked.contains(&role))
+        };
+        if let Some(other) = asked.find(|other| is_asked_back(other)) {
+            findings.push(format!(
+                "{role} and {other} ask each other, and {role} is not found before it is ready"
+            ));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,6 +213,33 @@ spec:
     fn mail_is_for_roles_that_send_it() {
         let mailing = fine().replacen("port: 8080", "port: 587", 1);
         assert_eq!(found(&mailing).len(), 1);
+    }
+
+    #[test]
+    fn roles_that_ask_each_other_are_found_before_they_are_ready() {
+        let mut program = program();
+        let service = |role: &str, published: bool| {
+            let spec = format!(
+                "{{publishNotReadyAddresses: {published}, selector: {{{COMPONENT}: {role}}}}}"
+            );
+            format!("---\nkind: Service\nmetadata: {{name: {role}}}\nspec: {spec}\n")
+        };
+        let of = |text: &str, program: &Arrows| {
+            let mut findings = Vec::new();
+            reachable(
+                &Rendered::parse(text).unwrap().documents,
+                program,
+                &mut findings,
+            );
+            findings.len()
+        };
+        let waiting = service("asked", false) + &service("asking", false);
+        assert_eq!(of(&waiting, &program), 0);
+        program
+            .asks
+            .insert("asked".to_owned(), ["asking".to_owned()].into());
+        assert_eq!(of(&waiting, &program), 2);
+        assert_eq!(of(&waiting.replace("false", "true"), &program), 0);
     }
 
     #[test]
