@@ -15,12 +15,10 @@ import tempfile
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import urlsplit
 
-import boto3
 import requests
-from botocore.config import Config
 
+from beneath import Minio, settings
 from measuring import cpu, p99, pss, spread, wrk
 from servers import Peer, Riwaq
 
@@ -28,44 +26,6 @@ COURSES = 20
 SIZES = {"1 KiB": 1 << 10, "1 MiB": 1 << 20, "64 MiB": 64 << 20}
 UPLOADS = {"1 KiB": 200, "1 MiB": 60, "64 MiB": 4}
 AT_ONCE = 4
-
-
-def settings(arguments, run):
-    s3 = urlsplit(arguments.s3)
-    return {
-        "RIWAQ_GATEWAY_RATE_LIMIT": "off",
-        "RIWAQ_RECORDS_ENGINE": "cassandra",
-        "RIWAQ_RECORDS_CASSANDRA_CONTACT_POINTS": arguments.cassandra,
-        "RIWAQ_RECORDS_CASSANDRA_USER": "cassandra",
-        "RIWAQ_RECORDS_CASSANDRA_PASSWORD": "cassandra",
-        "RIWAQ_RECORDS_CASSANDRA_KEYSPACE": f"bench_{run}",
-        "RIWAQ_BLOBS_ENGINE": "s3",
-        "RIWAQ_BLOBS_S3_ENDPOINT": f"http://{s3.hostname}:{s3.port}",
-        "RIWAQ_BLOBS_S3_BUCKET": f"bench-{run}",
-        "RIWAQ_BLOBS_S3_ACCESS_KEY": s3.username,
-        "RIWAQ_BLOBS_S3_SECRET_KEY": s3.password,
-    }
-
-
-class Minio:
-    """The server itself, asked by presigned links."""
-
-    def __init__(self, arguments, run):
-        s3 = urlsplit(arguments.s3)
-        self.pid, self.bucket = arguments.minio_pid, f"bench-direct-{run}"
-        self.client = boto3.client(
-            "s3", endpoint_url=f"http://{s3.hostname}:{s3.port}", aws_access_key_id=s3.username,
-            aws_secret_access_key=s3.password, region_name="us-east-1",
-            config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
-        )
-        self.client.create_bucket(Bucket=self.bucket)
-
-    def link(self, method, key):
-        parameters = {"Bucket": self.bucket, "Key": key}
-        return self.client.generate_presigned_url(method, Params=parameters, ExpiresIn=3600)
-
-    def put(self, key, body):
-        self.client.put_object(Bucket=self.bucket, Key=key, Body=body)
 
 
 def put_direct(minio, body):
