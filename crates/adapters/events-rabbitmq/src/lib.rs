@@ -33,6 +33,7 @@ mod dead;
 mod declare;
 mod events;
 mod fault;
+mod leaderless;
 mod link;
 mod lock;
 mod member;

@@ -4,6 +4,7 @@
 //! with the at-least-once strategy: it keeps them until the group's queue has confirmed them
 //! (RabbitMQ documentation, "Quorum Queues", "At-least-once dead lettering").
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use lapin::options::{
@@ -24,6 +25,8 @@ type Outcome<T> = Result<T, Fault>;
 /// RabbitMQ 4 drops a message of a quorum queue that came back 20 times, unless told otherwise.
 /// This crate counts itself.
 const NEVER: i32 = i32::MAX;
+/// How long the broker waits for a quorum queue's leader before it deletes the queue without one (3.10: 5 s).
+const LEADER_AWAITED: Duration = Duration::from_secs(10);
 /// What a replica's queue keeps while the replica's connection is away; the oldest go first.
 pub(crate) const REPLICA_BACKLOG: u32 = 10_000;
 
@@ -68,24 +71,29 @@ impl Topology {
         queues
     }
 
-    /// Every queue that a group needs for these types, where it is missing.
+    /// Makes every queue that a group needs for these types where it is missing; says which were.
     pub(crate) async fn make_queues(
         &self,
         link: &Link,
         group: &str,
         kinds: &[&str],
-    ) -> Outcome<()> {
-        let mut look = self.look(link);
-        look.make(&self.names.dead(group), quorum()).await?;
+    ) -> Outcome<HashSet<String>> {
+        let mut needed = vec![(self.names.dead(group), quorum())];
         for kind in kinds {
             let work = self.names.work(group, kind);
-            look.make(&work, quorum()).await?;
             for step in &self.steps {
                 let delay = self.names.delay(group, kind, *step);
-                look.make(&delay, delay_arguments(&work, *step)).await?;
+                needed.push((delay, delay_arguments(&work, *step)));
+            }
+            needed.push((work, quorum()));
+        }
+        let (mut look, mut made) = (self.look(link), HashSet::new());
+        for (queue, arguments) in needed {
+            if look.make(&queue, arguments).await? {
+                made.insert(queue);
             }
         }
-        Ok(())
+        Ok(made)
     }
 
     /// Lets events of these types into the group's queues.
@@ -104,15 +112,13 @@ impl Topology {
         Ok(())
     }
 
-    /// Notes that the broker has written down what the group has for this type.
-    pub(crate) async fn mark(&self, channel: &Channel, group: &str, kind: &str) -> Outcome<()> {
-        let mark: ShortString = self.names.settled(group, kind).into();
-        declare_exchange(channel, &mark, self.limit).await
+    /// Leaves a mark: an exchange that nothing is bound to.
+    pub(crate) async fn mark(&self, channel: &Channel, mark: String) -> Outcome<()> {
+        declare_exchange(channel, &mark.into(), self.limit).await
     }
 
-    /// Takes the note away. No such note: nothing.
-    pub(crate) async fn unmark(&self, channel: &Channel, group: &str, kind: &str) -> Outcome<()> {
-        let mark = self.names.settled(group, kind);
+    /// Takes a mark away. No such mark: nothing.
+    pub(crate) async fn unmark(&self, channel: &Channel, mark: String) -> Outcome<()> {
         let delete = channel.exchange_delete(mark.into(), ExchangeDeleteOptions::default());
         within(self.limit, "delete an exchange", delete).await
     }
@@ -191,7 +197,7 @@ impl Topology {
     /// Deletes a queue; returns how many messages waited in it. No such queue: none.
     pub(crate) async fn delete(&self, channel: &Channel, queue: &str) -> Outcome<u64> {
         let delete = channel.queue_delete(queue.into(), QueueDeleteOptions::default());
-        within(self.limit, "delete a queue", delete)
+        within(self.limit + LEADER_AWAITED, "delete a queue", delete)
             .await
             .map(u64::from)
     }
@@ -228,25 +234,24 @@ pub(crate) struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// Makes a queue where it is missing.
-    async fn make(&mut self, queue: &str, arguments: FieldTable) -> Outcome<()> {
+    /// Makes a queue where it is missing; whether it was.
+    async fn make(&mut self, queue: &str, arguments: FieldTable) -> Outcome<bool> {
         if self.at(queue).await?.is_some() {
-            return Ok(());
+            return Ok(false);
         }
         let channel = self.link.channel().await?;
         self.topology.declare(&channel, queue, arguments).await?;
         self.channel = Some(channel);
-        Ok(())
+        Ok(true)
     }
 
-    /// Whether what a group has for this type was noted as written down.
-    pub(crate) async fn is_marked(&mut self, group: &str, kind: &str) -> Outcome<bool> {
+    /// Whether this mark was left.
+    pub(crate) async fn is_marked(&mut self, mark: String) -> Outcome<bool> {
         let channel = self.channel().await?;
         let options = ExchangeDeclareOptions {
             passive: true,
             ..ExchangeDeclareOptions::default()
         };
-        let mark = self.topology.names.settled(group, kind);
         let direct = ExchangeKind::Direct;
         let look = channel.exchange_declare(mark.into(), direct, options, FieldTable::default());
         let found = found(within(self.topology.limit, "look at an exchange", look).await)?;
