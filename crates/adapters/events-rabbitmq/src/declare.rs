@@ -11,10 +11,6 @@
 //! broker makes it anew, and empty. So whoever declares something new waits for both, and does so alone in the whole
 //! installation, or there would be no half second. Then it leaves a mark, an exchange that nothing is bound to: who
 //! finds the mark need not wait. Mnesia's log is written in order, so a mark that survived stands for all before it.
-//!
-//! Killed while the first declaration goes on, the broker may know a queue and not its files. Such a queue is made anew by the
-//! next declaration ([`crate::leaderless`]), but only where nobody can rely on it: before anybody may, a second mark says so. It
-//! is left when the files are written down, and so early that it is written down itself when the declaration returns.
 
 use std::time::Duration;
 
@@ -25,17 +21,6 @@ use crate::fault::{Fault, INTERNAL_ERROR};
 
 const BUSY: &str = "another process declares event groups";
 const AGAIN: Duration = Duration::from_millis(250);
-
-/// Which part of the wait is for files; the rest is for the mark that is left then. Of 3 s: 1 s and 2 s.
-const FILES_SHARE: u32 = 3;
-
-/// What nobody relies on yet.
-#[derive(Debug, Default)]
-struct Young {
-    queues: Vec<String>,
-    /// The marks that are to be left before anybody does.
-    promises: Vec<String>,
-}
 
 /// Why a group is not declared.
 enum Refusal {
@@ -104,61 +89,18 @@ impl Bus {
             return self.bind(group, kinds).await;
         }
         let topology = &self.topology;
-        let mut young = self.young(group, kinds).await?;
         let channel = self.consuming.channel().await?;
         for kind in kinds {
-            let mark = topology.names.settled(group, kind);
-            topology.unmark(&channel, mark).await?;
+            topology.unmark(&channel, group, kind).await?;
         }
-        let link = &self.consuming;
-        let made = topology.make_queues(link, group, kinds).await?;
-        young.queues.retain(|queue| !made.contains(queue));
-        if self.delete_leaderless(&young.queues).await? {
-            topology.make_queues(link, group, kinds).await?;
-        }
+        topology.make_queues(&self.consuming, group, kinds).await?;
         self.bind(group, kinds).await?;
         let settle = Duration::from_millis(self.config.declaration_settle_ms);
-        let files = settle / FILES_SHARE;
-        self.clock.sleep(files).await;
-        for mark in young.promises {
-            topology.mark(&channel, mark).await?;
-        }
-        self.clock.sleep(settle - files).await;
+        self.clock.sleep(settle).await;
         for kind in kinds {
-            let mark = topology.names.settled(group, kind);
-            topology.mark(&channel, mark).await?;
+            topology.mark(&channel, group, kind).await?;
         }
         Ok(())
-    }
-
-    /// What of these nobody was promised yet. Under the lock.
-    async fn young(&self, group: &str, kinds: &[&str]) -> std::result::Result<Young, Fault> {
-        let (topology, names) = (&self.topology, &self.topology.names);
-        let mut look = topology.look(&self.consuming);
-        let mut young = Young::default();
-        for kind in kinds {
-            let promise = names.promised(group, Some(kind));
-            if look.is_marked(promise.clone()).await? {
-                continue;
-            }
-            // Of a version that left the one mark only.
-            if look.is_marked(names.settled(group, kind)).await? {
-                let channel = self.consuming.channel().await?;
-                topology.mark(&channel, promise).await?;
-                continue;
-            }
-            young.promises.push(promise);
-            young.queues.extend(topology.queues(group, kind));
-        }
-        // Dead letters belong to all of the group's types, those of other declarations among them.
-        let promise = names.promised(group, None);
-        if !look.is_marked(promise.clone()).await? {
-            if young.promises.len() == kinds.len() {
-                young.queues.push(names.dead(group));
-            }
-            young.promises.push(promise);
-        }
-        Ok(young)
     }
 
     /// Whether all of the queues are there, and for so long that the broker has written them and their bindings down.
@@ -169,7 +111,7 @@ impl Bus {
             return Ok(false);
         }
         for kind in kinds {
-            if !look.is_marked(topology.names.settled(group, kind)).await? {
+            if !look.is_marked(group, kind).await? {
                 return Ok(false);
             }
             for queue in topology.queues(group, kind) {

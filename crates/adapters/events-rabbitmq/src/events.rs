@@ -83,12 +83,7 @@ impl RabbitmqEvents {
             // First nothing more comes in, then nothing is handed out, then it goes.
             let work = topology.names.work(&group.name, kind);
             bus.wanted.remove(kind);
-            for mark in [
-                topology.names.settled(&group.name, kind),
-                topology.names.promised(&group.name, Some(kind)),
-            ] {
-                topology.unmark(&channel, mark).await?;
-            }
+            topology.unmark(&channel, &group.name, kind).await?;
             topology.unbind(&channel, &work, kind).await?;
             for member in bus.members(&group.name) {
                 gone += wide(member.retire(kind));

@@ -33,7 +33,6 @@ mod dead;
 mod declare;
 mod events;
 mod fault;
-mod leaderless;
 mod link;
 mod lock;
 mod member;

@@ -158,17 +158,6 @@ impl Link {
         channel
     }
 
-    /// The same way to the broker, by a connection of its own: for what the broker may answer by ending the connection.
-    pub(crate) fn apart(&self) -> Self {
-        Self {
-            target: self.target.clone(),
-            name: format!("{} apart", self.name),
-            current: Mutex::new(None),
-            next_node: AtomicUsize::new(self.next_node.load(Ordering::Relaxed)),
-            open: self.open.clone(),
-        }
-    }
-
     /// Gives this connection up: nobody else gets it, and it is closed once its last user lets go.
     pub(crate) async fn forget(&self, broken: &Arc<Connection>) {
         let mut current = self.current.lock().await;

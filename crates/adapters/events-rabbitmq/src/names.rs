@@ -58,13 +58,6 @@ impl Names {
         format!("{}:settled:{group}:{}", self.prefix, key(kind))
     }
 
-    /// There once somebody may rely on what the group has for a type, and until the type is retired. No type: on
-    /// the group's dead letters, for ever.
-    pub(crate) fn promised(&self, group: &str, kind: Option<&str>) -> String {
-        let kind = kind.map(key).unwrap_or_default();
-        format!("{}:promised:{group}:{kind}", self.prefix)
-    }
-
     /// What a replica has not heard yet. `unique`: two may bear the same name.
     pub(crate) fn replica(&self, replica: &str, unique: uuid::Uuid) -> String {
         format!("{}:replica:{replica}:{}", self.prefix, unique.simple())
@@ -99,8 +92,6 @@ mod tests {
     fn no_two_things_share_a_name() {
         let names = Names::new("riwaq");
         assert_ne!(names.work("a.b", "c"), names.work("a", "b.c"));
-        assert_ne!(names.promised("a", None), names.promised("a", Some("b")));
-        assert_ne!(names.promised("a", Some("b")), names.settled("a", "b"));
         assert_ne!(key("sha256-x"), "sha256-x");
         assert_ne!(key("a*"), key("a#"));
         assert_eq!(

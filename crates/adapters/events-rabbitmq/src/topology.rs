@@ -4,7 +4,6 @@
 //! with the at-least-once strategy: it keeps them until the group's queue has confirmed them
 //! (RabbitMQ documentation, "Quorum Queues", "At-least-once dead lettering").
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use lapin::options::{
@@ -25,8 +24,6 @@ type Outcome<T> = Result<T, Fault>;
 /// RabbitMQ 4 drops a message of a quorum queue that came back 20 times, unless told otherwise.
 /// This crate counts itself.
 const NEVER: i32 = i32::MAX;
-/// How long the broker waits for a quorum queue's leader before it deletes the queue without one (3.10: 5 s).
-const LEADER_AWAITED: Duration = Duration::from_secs(10);
 /// What a replica's queue keeps while the replica's connection is away; the oldest go first.
 pub(crate) const REPLICA_BACKLOG: u32 = 10_000;
 
@@ -71,29 +68,24 @@ impl Topology {
         queues
     }
 
-    /// Makes every queue that a group needs for these types where it is missing; says which were.
+    /// Every queue that a group needs for these types, where it is missing.
     pub(crate) async fn make_queues(
         &self,
         link: &Link,
         group: &str,
         kinds: &[&str],
-    ) -> Outcome<HashSet<String>> {
-        let mut needed = vec![(self.names.dead(group), quorum())];
+    ) -> Outcome<()> {
+        let mut look = self.look(link);
+        look.make(&self.names.dead(group), quorum()).await?;
         for kind in kinds {
             let work = self.names.work(group, kind);
+            look.make(&work, quorum()).await?;
             for step in &self.steps {
                 let delay = self.names.delay(group, kind, *step);
-                needed.push((delay, delay_arguments(&work, *step)));
-            }
-            needed.push((work, quorum()));
-        }
-        let (mut look, mut made) = (self.look(link), HashSet::new());
-        for (queue, arguments) in needed {
-            if look.make(&queue, arguments).await? {
-                made.insert(queue);
+                look.make(&delay, delay_arguments(&work, *step)).await?;
             }
         }
-        Ok(made)
+        Ok(())
     }
 
     /// Lets events of these types into the group's queues.
@@ -112,13 +104,15 @@ impl Topology {
         Ok(())
     }
 
-    /// Leaves a mark: an exchange that nothing is bound to.
-    pub(crate) async fn mark(&self, channel: &Channel, mark: String) -> Outcome<()> {
-        declare_exchange(channel, &mark.into(), self.limit).await
+    /// Notes that the broker has written down what the group has for this type.
+    pub(crate) async fn mark(&self, channel: &Channel, group: &str, kind: &str) -> Outcome<()> {
+        let mark: ShortString = self.names.settled(group, kind).into();
+        declare_exchange(channel, &mark, self.limit).await
     }
 
-    /// Takes a mark away. No such mark: nothing.
-    pub(crate) async fn unmark(&self, channel: &Channel, mark: String) -> Outcome<()> {
+    /// Takes the note away. No such note: nothing.
+    pub(crate) async fn unmark(&self, channel: &Channel, group: &str, kind: &str) -> Outcome<()> {
+        let mark = self.names.settled(group, kind);
         let delete = channel.exchange_delete(mark.into(), ExchangeDeleteOptions::default());
         within(self.limit, "delete an exchange", delete).await
     }
@@ -197,7 +191,7 @@ impl Topology {
     /// Deletes a queue; returns how many messages waited in it. No such queue: none.
     pub(crate) async fn delete(&self, channel: &Channel, queue: &str) -> Outcome<u64> {
         let delete = channel.queue_delete(queue.into(), QueueDeleteOptions::default());
-        within(self.limit + LEADER_AWAITED, "delete a queue", delete)
+        within(self.limit, "delete a queue", delete)
             .await
             .map(u64::from)
     }
@@ -234,24 +228,25 @@ pub(crate) struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// Makes a queue where it is missing; whether it was.
-    async fn make(&mut self, queue: &str, arguments: FieldTable) -> Outcome<bool> {
+    /// Makes a queue where it is missing.
+    async fn make(&mut self, queue: &str, arguments: FieldTable) -> Outcome<()> {
         if self.at(queue).await?.is_some() {
-            return Ok(false);
+            return Ok(());
         }
         let channel = self.link.channel().await?;
         self.topology.declare(&channel, queue, arguments).await?;
         self.channel = Some(channel);
-        Ok(true)
+        Ok(())
     }
 
-    /// Whether this mark was left.
-    pub(crate) async fn is_marked(&mut self, mark: String) -> Outcome<bool> {
+    /// Whether what a group has for this type was noted as written down.
+    pub(crate) async fn is_marked(&mut self, group: &str, kind: &str) -> Outcome<bool> {
         let channel = self.channel().await?;
         let options = ExchangeDeclareOptions {
             passive: true,
             ..ExchangeDeclareOptions::default()
         };
+        let mark = self.topology.names.settled(group, kind);
         let direct = ExchangeKind::Direct;
         let look = channel.exchange_declare(mark.into(), direct, options, FieldTable::default());
         let found = found(within(self.topology.limit, "look at an exchange", look).await)?;
