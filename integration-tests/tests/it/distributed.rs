@@ -47,6 +47,7 @@ const FAULTS: &[Scenario] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_scenario_and_every_fault_with_two_processes_a_role_on_real_backends() -> Result<()> {
+    let _machine = crate::machine::alone().await;
     let mut world = match World::distributed(leftovers::remove).await {
         Err(error) if error.is::<NotRun>() => return Ok(()),
         world => world?,

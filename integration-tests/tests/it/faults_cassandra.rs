@@ -47,6 +47,7 @@ const WHOLE_WITHIN: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_of_three_are_killed_under_load() -> Result<()> {
+    let _machine = crate::machine::alone().await;
     let Some(nodes) = CassandraNodes::start(NODES).await? else {
         return Ok(());
     };

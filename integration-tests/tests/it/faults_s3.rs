@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use futures::StreamExt;
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use reqwest::multipart::{Form, Part};
 use reqwest::{Body, Method, RequestBuilder};
 use riwaq_integration_tests::{Load, LoadKind, School, World, rounds};
@@ -35,6 +36,7 @@ const PIECE: usize = 64 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn minio_is_killed_under_load() -> Result<()> {
+    let _machine = crate::machine::alone().await;
     let Some(mut node) = MinioNode::start().await? else {
         return Ok(());
     };
@@ -106,8 +108,9 @@ impl Probes {
             .as_str()
             .context("a URL")?
             .to_owned();
-        let line = b"Une ligne de texte, encore et encore.\n";
-        let content: Vec<u8> = line.iter().copied().cycle().take(LARGE).collect();
+        // Nothing that is read for the index, where the small ones would wait behind it.
+        let mut content = vec![0; LARGE];
+        StdRng::seed_from_u64(20_261_121).fill(content.as_mut_slice());
         Ok(Self {
             teacher: school.teacher.clone(),
             anonymous: school.anonymous.clone(),
@@ -120,8 +123,8 @@ impl Probes {
 
     fn large(&self, body: Body) -> Result<RequestBuilder> {
         let part = Part::stream_with_length(body, LARGE as u64)
-            .file_name("large.txt")
-            .mime_str("text/plain")?;
+            .file_name("large.bin")
+            .mime_str("application/octet-stream")?;
         let path = format!("/api/courses/{}/files", self.course);
         let request = self.teacher.request(Method::POST, &path);
         Ok(request
@@ -213,7 +216,7 @@ impl Probes {
         );
         let path = format!("/api/courses/{}/files", self.course);
         let files = self.teacher.get(&path).await?.expect(200)?;
-        let named = |file: &&serde_json::Value| file["name"] == "large.txt";
+        let named = |file: &&serde_json::Value| file["name"] == "large.bin";
         let large = files["items"].as_array().context("items")?;
         let count = large.iter().filter(named).count();
         ensure!(count == 1, "the large file is there {count} times");

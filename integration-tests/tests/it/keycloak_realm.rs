@@ -25,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn people_sign_in_at_the_realm_as_code() -> Result<()> {
+    let _machine = crate::machine::shared().await;
     let (Backend::Ready(server), Backend::Ready(ca), Backend::Ready(python)) =
         (keycloak_tls(), authority(), python())
     else {

@@ -205,6 +205,7 @@ where
 
 #[tokio::test(flavor = "multi_thread")]
 async fn people_sign_in_at_keycloak_and_are_out_when_it_says_so() -> Result<()> {
+    let _machine = crate::machine::shared().await;
     let Some(site) = Site::start().await? else {
         return Ok(());
     };

@@ -18,6 +18,7 @@ mod keycloak_realm;
 mod keycloak_sign_in;
 mod kill;
 mod leftovers;
+mod machine;
 mod main_job;
 mod oidc;
 mod operation;
@@ -40,7 +41,8 @@ macro_rules! scenarios {
         mod embedded {$(
             #[tokio::test(flavor = "multi_thread")]
             async fn $name() -> super::Result<()> {
-                super::alone(stringify!($name), super::World::embedded().await).await
+                let _machine = super::machine::shared().await;
+                super::world_of_its_own(stringify!($name), super::World::embedded().await).await
             }
         )*}
     };
@@ -65,11 +67,12 @@ scenarios! {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_main_job_with_records_in_cassandra() -> Result<()> {
-    alone("the_main_job", World::with_records_in_cassandra().await).await
+    let _machine = machine::shared().await;
+    world_of_its_own("the_main_job", World::with_records_in_cassandra().await).await
 }
 
 /// Runs one scenario in a world of its own.
-async fn alone(name: &str, world: Result<World>) -> Result<()> {
+async fn world_of_its_own(name: &str, world: Result<World>) -> Result<()> {
     let mut world = match world {
         Err(error) if error.is::<NotRun>() => return Ok(()),
         world => world?,

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_reads_the_tables_with_plain_cql() -> Result<()> {
+    let _machine = crate::machine::shared().await;
     let Backend::Ready(address) = cassandra() else {
         return Ok(());
     };

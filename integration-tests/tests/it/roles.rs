@@ -5,6 +5,7 @@ use riwaq_integration_tests::{ROLES, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_of_its_own_refuses_embedded_adapters_and_says_why() -> Result<()> {
+    let _machine = crate::machine::shared().await;
     let world = World::embedded().await?;
     for role in ROLES {
         let output = world.command(&["serve", role])?.output()?;
@@ -27,6 +28,7 @@ async fn a_role_of_its_own_refuses_embedded_adapters_and_says_why() -> Result<()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_program_on_the_same_data_refuses() -> Result<()> {
+    let _machine = crate::machine::shared().await;
     let world = World::embedded().await?;
     let output = world.command(&["dev", "--port", "0"])?.output()?;
     let said = String::from_utf8_lossy(&output.stderr);
