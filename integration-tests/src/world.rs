@@ -23,6 +23,8 @@ pub enum Mode {
     S3Blobs,
     /// Two processes a role, on Cassandra, MinIO, RabbitMQ, OpenSearch and Keycloak.
     Distributed,
+    /// Installed by somebody else, known by its address.
+    Installed,
 }
 
 impl Mode {
@@ -34,6 +36,7 @@ impl Mode {
             Self::CassandraRecords => "embedded-cassandra",
             Self::S3Blobs => "embedded-s3",
             Self::Distributed => "distributed",
+            Self::Installed => "installed",
         }
     }
 }
@@ -50,6 +53,22 @@ pub struct World {
 enum Host {
     Program(Box<Program>),
     Installation(Box<Distributed>),
+    Elsewhere(Elsewhere),
+}
+
+/// What is known of an installation that somebody else made.
+#[derive(Debug)]
+struct Elsewhere {
+    url: String,
+    admin: String,
+    password: String,
+}
+
+impl Elsewhere {
+    /// Its processes are out of reach.
+    fn refuse<T>(&self) -> Result<T> {
+        bail!("the processes of {} are not this test's", self.url)
+    }
 }
 
 /// Fields are dropped in this order: first the processes, then what they wrote.
@@ -175,13 +194,29 @@ impl World {
         })
     }
 
+    /// An installation that somebody else made, with accounts of its own, by its address and an administrator of it.
+    ///
+    /// # Errors
+    /// When the collector of traces does not start.
+    pub async fn installed(url: &str, admin: &str, password: &str) -> Result<Self> {
+        Ok(Self {
+            mode: Mode::Installed,
+            host: Host::Elsewhere(Elsewhere {
+                url: url.to_owned(),
+                admin: admin.to_owned(),
+                password: password.to_owned(),
+            }),
+            collector: Collector::start().await?,
+        })
+    }
+
     /// Ends every process and removes what the world wrote into backends.
     ///
     /// # Errors
     /// When something cannot be removed.
     pub async fn end(self) -> Result<()> {
         match self.host {
-            Host::Program(_) => Ok(()),
+            Host::Program(_) | Host::Elsewhere(_) => Ok(()),
             Host::Installation(host) => {
                 drop(host.installation);
                 host.backends.remove(host.remover).await
@@ -201,6 +236,7 @@ impl World {
         match &self.host {
             Host::Program(program) => program.url(),
             Host::Installation(host) => host.installation.url(),
+            Host::Elsewhere(host) => host.url.clone(),
         }
     }
 
@@ -216,6 +252,7 @@ impl World {
         match &self.host {
             Host::Program(program) => program.client(),
             Host::Installation(host) => host.installation.client(),
+            Host::Elsewhere(host) => Client::new(&host.url),
         }
     }
 
@@ -257,6 +294,7 @@ impl World {
                 self.sign_in(distributed::ADMIN, distributed::ADMIN_PASSWORD)
                     .await
             }
+            Host::Elsewhere(host) => self.sign_in(&host.admin, &host.password).await,
         }
     }
 
@@ -268,6 +306,7 @@ impl World {
         match &self.host {
             Host::Program(program) => program.command(args),
             Host::Installation(host) => host.installation.command(args),
+            Host::Elsewhere(host) => host.refuse(),
         }
     }
 
@@ -299,6 +338,7 @@ impl World {
                 program.start().await
             }
             Host::Installation(host) => host.installation.roll().await,
+            Host::Elsewhere(host) => host.refuse(),
         }
     }
 
@@ -310,6 +350,7 @@ impl World {
         match &mut self.host {
             Host::Program(program) => Ok(program),
             Host::Installation(_) => bail!("this world has many processes"),
+            Host::Elsewhere(host) => host.refuse(),
         }
     }
 
@@ -320,6 +361,7 @@ impl World {
     pub fn processes(&self) -> Result<Arc<Installation>> {
         match &self.host {
             Host::Program(_) => bail!("this world is one process"),
+            Host::Elsewhere(host) => host.refuse(),
             Host::Installation(host) => Ok(Arc::clone(&host.installation)),
         }
     }
@@ -331,6 +373,7 @@ impl World {
     pub fn backends(&self) -> Result<&Backends> {
         match &self.host {
             Host::Program(_) => bail!("this world has no backends"),
+            Host::Elsewhere(host) => host.refuse(),
             Host::Installation(host) => Ok(&host.backends),
         }
     }
@@ -341,6 +384,8 @@ impl World {
         match &self.host {
             Host::Program(program) => program.log_end(),
             Host::Installation(host) => host.installation.log_ends(),
+            // Whoever made it shows them.
+            Host::Elsewhere(_) => String::new(),
         }
     }
 }

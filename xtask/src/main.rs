@@ -8,6 +8,7 @@ mod backends;
 mod build;
 mod chart;
 mod checks;
+mod cluster;
 mod image;
 mod matrix;
 mod paths;
@@ -49,6 +50,8 @@ enum Command {
     Arrows,
     /// Real servers for tests and trials, from package registries only
     Backends(backends::Options),
+    /// A real Kubernetes of one node for tests and trials
+    Cluster(cluster::Options),
     /// Write the image as an archive that containerd, Docker and Podman load; no daemon is needed
     Image(image::Options),
     /// Make what is made from the Helm chart, and hold the chart against its rules
@@ -71,6 +74,7 @@ fn main() -> Result<()> {
         Command::Sizes => sizes::check(),
         Command::Arrows => arrows::check(),
         Command::Backends(options) => backends::run(&options),
+        Command::Cluster(options) => cluster::run(&options),
         Command::Image(options) => image::run(&options),
         Command::Chart(options) => chart::run(&options),
     }

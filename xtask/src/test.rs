@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::backends::{self, Data, Fleet};
+use crate::cluster::{self, Cluster};
 use crate::matrix::Matrix;
 use crate::{build, checks, process, tools};
 
@@ -18,6 +19,9 @@ pub(crate) struct Options {
     /// Leave format, lints, arrows, sizes and licences out
     #[arg(long)]
     no_checks: bool,
+    /// Leave the tests on Kubernetes out, which need root
+    #[arg(long)]
+    no_cluster: bool,
     /// Leave the backends running afterwards
     #[arg(long)]
     keep_backends: bool,
@@ -43,7 +47,18 @@ const REQUIRED: &[&str] = &[
     "pebble",
     "authority",
     "python",
+    "cluster",
 ];
+
+/// Where tests find the cluster.
+const CLUSTER: &str = "RIWAQ_TEST_CLUSTER";
+
+impl Options {
+    /// A part of the tests does without.
+    fn has_cluster(&self) -> bool {
+        self.args.is_empty() && !self.no_cluster
+    }
+}
 
 /// What the test runner counted.
 #[derive(Default)]
@@ -55,6 +70,10 @@ struct Counts {
 
 /// Runs it all; the last line says how many tests ran.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if options.has_cluster() {
+        // Told now, and not when everything else has run.
+        cluster::ensure_root().context("`--no-cluster` leaves the tests on Kubernetes out")?;
+    }
     if !options.no_checks {
         checks::quick()?;
     }
@@ -77,6 +96,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         "tests: {} passed, {} failed, {} skipped",
         counts.passed, counts.failed, counts.ignored
     );
+    if complete && options.no_cluster {
+        println!("left out: the tests on Kubernetes");
+    }
     if !missing.is_empty() {
         bail!("required and not run: {}", missing.join(", "));
     }
@@ -105,8 +127,33 @@ fn with_backends(options: &Options, fleet: &Fleet) -> Result<(Counts, Matrix)> {
         began.elapsed().as_secs()
     );
     let began = Instant::now();
-    let tested = tests(options, fleet, &program, &python);
+    let mut tested = tests(options, fleet, &program, &python)?;
     println!("tested for {} s", began.elapsed().as_secs());
+    // The rest needs the machine for a cluster, and is for naught when a test failed.
+    if options.has_cluster() && tested.0.failed == 0 {
+        let began = Instant::now();
+        tested.0 += on_a_cluster(fleet, &program, &python)?;
+        println!("tested on a cluster for {} s", began.elapsed().as_secs());
+    }
+    Ok(tested)
+}
+
+/// The chart, installed on a real Kubernetes that is started for it.
+fn on_a_cluster(fleet: &Fleet, program: &Path, python: &Path) -> Result<Counts> {
+    let cluster = Cluster::new();
+    let was_up = cluster.is_up();
+    cluster.up()?;
+    let tested = cluster.takes_the_chart().and_then(|()| {
+        let facts = cluster.for_tests(program)?;
+        let mut cargo = process::cargo();
+        cargo.args(["test", "--locked", "--package", "riwaq-integration-tests"]);
+        cargo.args(["--test", "kubernetes", "--", "--show-output"]);
+        let (counts, _) = counted(told(&mut cargo, fleet, program, python).env(CLUSTER, facts))?;
+        Ok(counts)
+    });
+    if !was_up {
+        cluster.down()?;
+    }
     tested
 }
 
@@ -141,12 +188,21 @@ fn tests(
     let mut cargo = cargo_test(options);
     // What passing tests print holds the lines of the suites.
     cargo.args(["--", "--show-output"]);
+    counted(told(&mut cargo, fleet, program, python))
+}
+
+/// What tests read of their surroundings.
+fn told<'a>(
+    cargo: &'a mut Command,
+    fleet: &Fleet,
+    program: &Path,
+    python: &Path,
+) -> &'a mut Command {
     cargo
         .env("RIWAQ_TEST_PROGRAM", program)
         .env("RIWAQ_TEST_PYTHON", python)
         .envs(fleet.variables())
-        .env("RIWAQ_TEST_REQUIRED", REQUIRED.join(","));
-    counted(&mut cargo)
+        .env("RIWAQ_TEST_REQUIRED", REQUIRED.join(","))
 }
 
 /// Passes the runner's output on, line by line, and adds up its closing lines.
@@ -169,6 +225,14 @@ fn counted(command: &mut Command) -> Result<(Counts, Matrix)> {
         bail!("cargo test ended with {status}");
     }
     Ok((counts, matrix))
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, more: Self) {
+        self.passed += more.passed;
+        self.failed += more.failed;
+        self.ignored += more.ignored;
+    }
 }
 
 impl Counts {
@@ -212,9 +276,10 @@ mod tests {
                 assert!(told, "nobody tells tests {variable}");
             }
         }
-        // Python is asked for in words of its own.
-        assert_eq!(asked + 1, REQUIRED.len());
-        assert!(REQUIRED.contains(&"python"));
+        // Two are asked for in words of their own.
+        assert_eq!(asked + 2, REQUIRED.len());
+        assert!(REQUIRED.contains(&"python") && REQUIRED.contains(&"cluster"));
+        assert!(ASKED.contains(CLUSTER));
     }
 
     #[test]

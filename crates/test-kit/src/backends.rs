@@ -68,6 +68,18 @@ pub fn python() -> Backend<PathBuf> {
     }
 }
 
+/// The Kubernetes cluster of `cargo xtask cluster` (`RIWAQ_TEST_CLUSTER`): a file that says how it is reached (JSON).
+///
+/// # Panics
+/// When it is missing although `RIWAQ_TEST_REQUIRED` names it.
+#[must_use]
+pub fn cluster() -> Backend<PathBuf> {
+    match find("cluster", "RIWAQ_TEST_CLUSTER") {
+        Backend::Ready(path) => Backend::Ready(path.into()),
+        Backend::NotRun => Backend::NotRun,
+    }
+}
+
 fn find(name: &str, variable_name: &str) -> Backend<String> {
     if let Some(value) = variable(variable_name) {
         return Backend::Ready(value);

@@ -20,9 +20,9 @@ mod rabbitmq_node;
 mod tries;
 
 pub use backends::{
-    Backend, authority, cassandra, cassandra_cluster, cassandra_home, keycloak, keycloak_tls,
-    minio_program, opensearch, pebble_program, python, rabbitmq, rabbitmq_home, rabbitmq_tls, s3,
-    s3_second,
+    Backend, authority, cassandra, cassandra_cluster, cassandra_home, cluster, keycloak,
+    keycloak_tls, minio_program, opensearch, pebble_program, python, rabbitmq, rabbitmq_home,
+    rabbitmq_tls, s3, s3_second,
 };
 pub use browser::{Browser, Form, Page, sign_in_at};
 pub use cassandra_nodes::CassandraNodes;

@@ -1,47 +1,21 @@
 //! What an installation is given on each real backend, the lines to it, and how it is removed.
 
 use std::fmt::Write as _;
-use std::pin::Pin;
 
-use anyhow::{Context, Result, ensure};
-use reqwest::{Method, Url};
-use riwaq_test_kit::{Backend, Client};
-use serde_json::json;
-use uuid::Uuid;
+use anyhow::{Context, Result};
+use reqwest::Url;
 
 use super::keycloak::Keycloak;
 use super::line::Line;
-use crate::NotRun;
-use crate::scenario::variable;
+use super::share::{Remover, Share, server, wanted};
 
 /// The role of the test cluster, and its password.
 const CASSANDRA_USER: &str = "cassandra";
 
-/// What drivers are needed for to remove.
-#[derive(Debug, Clone)]
-pub struct Leftovers {
-    /// Cassandra's nodes, `host:port`.
-    pub cassandra: Vec<String>,
-    /// The keyspace.
-    pub keyspace: String,
-    /// The object storage, with keys: `http://access:secret@host:port`.
-    pub s3: Url,
-    /// The bucket.
-    pub bucket: String,
-}
-
-/// Removes what drivers are needed for.
-pub type Remover = fn(Leftovers) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
-
 /// The real backends, each with a part that is this installation's, and the lines to them.
 #[derive(Debug)]
 pub struct Backends {
-    tag: String,
-    cassandra: Vec<String>,
-    s3: Url,
-    rabbitmq: Url,
-    rabbitmq_management: Url,
-    opensearch: Url,
+    share: Share,
     keycloak: Keycloak,
     lines: Vec<Line>,
 }
@@ -52,35 +26,21 @@ impl Backends {
     /// # Errors
     /// [`NotRun`] where one is missing; when one does not answer.
     pub(crate) async fn find() -> Result<Self> {
-        let cassandra = wanted(riwaq_test_kit::cassandra_cluster())?;
-        let s3 = Url::parse(&wanted(riwaq_test_kit::s3())?)?;
-        let rabbitmq = Url::parse(&wanted(riwaq_test_kit::rabbitmq())?)?;
-        let opensearch = Url::parse(&wanted(riwaq_test_kit::opensearch())?)?;
         let keycloak = Url::parse(&wanted(riwaq_test_kit::keycloak())?)?;
-        let management = variable("RIWAQ_TEST_RABBITMQ_MANAGEMENT")
-            .context("RIWAQ_TEST_RABBITMQ_MANAGEMENT is not set, and RIWAQ_TEST_RABBITMQ is")?;
-        let cassandra: Vec<String> = cassandra.split(',').map(str::to_owned).collect();
-        let nodes: Vec<&str> = cassandra.iter().map(String::as_str).collect();
+        let share = Share::make(&riwaq_test_kit::cassandra_cluster()).await?;
+        let nodes: Vec<&str> = share.cassandra().iter().map(String::as_str).collect();
         let lines = vec![
             Line::new("cassandra", &nodes, 10).await?,
-            Line::new("rabbitmq", &[&server(&rabbitmq)?], 20).await?,
-            Line::new("s3", &[&server(&s3)?], 30).await?,
-            Line::new("opensearch", &[&server(&opensearch)?], 40).await?,
+            Line::new("rabbitmq", &[&server(share.rabbitmq())?], 20).await?,
+            Line::new("s3", &[&server(share.s3())?], 30).await?,
+            Line::new("opensearch", &[&server(share.opensearch())?], 40).await?,
             Line::new("keycloak", &[&server(&keycloak)?], 50).await?,
         ];
-        let tag = Uuid::new_v4().simple().to_string();
-        let tag = format!("it{}", &tag[..12]);
         let backends = Self {
-            keycloak: Keycloak::new(&keycloak, &tag)?,
-            tag,
-            cassandra,
-            s3,
-            rabbitmq,
-            rabbitmq_management: Url::parse(&management)?,
-            opensearch,
+            keycloak: Keycloak::new(&keycloak, share.tag())?,
+            share,
             lines,
         };
-        backends.make_virtual_host().await?;
         backends.keycloak.make_realm().await?;
         Ok(backends)
     }
@@ -111,7 +71,7 @@ impl Backends {
 
     /// The configuration of every port's adapter (TOML).
     pub(crate) fn settings(&self) -> Result<String> {
-        let tag = &self.tag;
+        let tag = self.share.tag();
         let mut toml = String::new();
         let nodes: Vec<_> = self.line("cassandra")?.ends().collect();
         let points: Vec<_> = nodes.iter().map(|(_, near)| near.to_string()).collect();
@@ -168,9 +128,9 @@ realm = "{tag}"
             map = map.join(", "),
             copies = nodes.len(),
             rabbitmq = near("rabbitmq")?,
-            rabbitmq_user = self.rabbitmq.username(),
+            rabbitmq_user = self.share.rabbitmq().username(),
             s3 = near("s3")?,
-            access_key = self.s3.username(),
+            access_key = self.share.s3().username(),
             opensearch = near("opensearch")?,
             keycloak = near("keycloak")?,
         )?;
@@ -182,92 +142,21 @@ realm = "{tag}"
         let password = |url: &Url| url.password().unwrap_or_default().to_owned();
         vec![
             ("RIWAQ_RECORDS_CASSANDRA_PASSWORD", CASSANDRA_USER.into()),
-            ("RIWAQ_EVENTS_RABBITMQ_PASSWORD", password(&self.rabbitmq)),
-            ("RIWAQ_BLOBS_S3_SECRET_KEY", password(&self.s3)),
+            (
+                "RIWAQ_EVENTS_RABBITMQ_PASSWORD",
+                password(self.share.rabbitmq()),
+            ),
+            ("RIWAQ_BLOBS_S3_SECRET_KEY", password(self.share.s3())),
         ]
     }
 
     /// Removes everything that the installation wrote.
     pub(crate) async fn remove(&self, remover: Remover) -> Result<()> {
-        let leftovers = Leftovers {
-            cassandra: self.cassandra.clone(),
-            keyspace: self.tag.clone(),
-            s3: self.s3.clone(),
-            bucket: self.tag.clone(),
-        };
-        // All of them, whichever fails.
+        // Both, whichever fails.
         let removed = [
-            remover(leftovers).await,
+            self.share.remove(remover).await,
             self.keycloak.remove_realm().await,
-            self.remove_virtual_host().await,
-            self.remove_indices().await,
         ];
         removed.into_iter().collect()
     }
-
-    async fn make_virtual_host(&self) -> Result<()> {
-        let tag = &self.tag;
-        self.manage(Method::PUT, &format!("/api/vhosts/{tag}"))
-            .await?;
-        let user = self.rabbitmq.username();
-        self.manage(Method::PUT, &format!("/api/permissions/{tag}/{user}"))
-            .await
-    }
-
-    async fn remove_virtual_host(&self) -> Result<()> {
-        self.manage(Method::DELETE, &format!("/api/vhosts/{}", self.tag))
-            .await
-    }
-
-    async fn manage(&self, method: Method, path: &str) -> Result<()> {
-        let url = &self.rabbitmq_management;
-        let client = Client::new(&format!("http://{}", server(url)?));
-        let body = json!({"configure": ".*", "write": ".*", "read": ".*"});
-        let is_permission = path.contains("permissions");
-        let request = client
-            .request(method, path)
-            .basic_auth(url.username(), url.password());
-        let request = if is_permission {
-            request.json(&body)
-        } else {
-            request
-        };
-        let answer = client.send(request).await?;
-        ensure!(
-            (200..300).contains(&answer.status),
-            "RabbitMQ, {path}: {} {}",
-            answer.status,
-            answer.text()
-        );
-        Ok(())
-    }
-
-    async fn remove_indices(&self) -> Result<()> {
-        let client = Client::new(&format!("http://{}", server(&self.opensearch)?));
-        let answer = client.delete(&format!("/{}*", self.tag)).await?;
-        ensure!(
-            answer.status == 200,
-            "OpenSearch: {} {}",
-            answer.status,
-            answer.text()
-        );
-        Ok(())
-    }
-}
-
-fn wanted(backend: Backend<String>) -> Result<String> {
-    match backend {
-        Backend::Ready(address) => Ok(address),
-        Backend::NotRun => Err(NotRun.into()),
-    }
-}
-
-/// Host and port.
-fn server(url: &Url) -> Result<String> {
-    let host = url.host_str().context("no host")?;
-    let port = url.port_or_known_default().or(match url.scheme() {
-        "amqp" => Some(5672),
-        _ => None,
-    });
-    Ok(format!("{host}:{}", port.context("no port")?))
 }

@@ -3,12 +3,14 @@
 mod backends;
 mod keycloak;
 mod line;
+mod share;
 
 use anyhow::{Context, Result};
 use riwaq_test_kit::{Installation, InstallationBuilder};
 
-pub use backends::{Backends, Leftovers, Remover};
+pub use backends::Backends;
 pub use line::Line;
+pub use share::{Leftovers, Remover, Share};
 
 /// Every role; the gateway is the public one.
 pub const ROLES: [&str; 7] = [

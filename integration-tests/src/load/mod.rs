@@ -1,6 +1,7 @@
 //! Work that goes on while something is being broken, and what must be true of it afterwards.
 
 mod checks;
+mod steady;
 mod work;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,6 +14,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::School;
+
+pub use steady::{Steadily, Steady};
 
 /// How long the load may take to get anything done.
 const STUCK: Duration = Duration::from_secs(120);

@@ -254,7 +254,7 @@ fn report(round: u64, away: Duration, published: &Published, effects: &Effects) 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_broker_loses_no_acknowledged_event_and_doubles_no_effect() -> Result<()> {
-    let _machine = crate::machine::alone().await;
+    let _machine = crate::machine::shared().await;
     let Some(mut node) = RabbitmqNode::start().await? else {
         return Ok(());
     };

@@ -36,7 +36,7 @@ const PIECE: usize = 64 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn minio_is_killed_under_load() -> Result<()> {
-    let _machine = crate::machine::alone().await;
+    let _machine = crate::machine::shared().await;
     let Some(mut node) = MinioNode::start().await? else {
         return Ok(());
     };

@@ -12,7 +12,7 @@ const ROUNDS: u64 = 50;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_survives_kills_of_the_one_process() -> Result<()> {
-    let _machine = crate::machine::alone().await;
+    let _machine = crate::machine::shared().await;
     let mut world = World::embedded().await?;
     let mut school = School::open(&world).await?;
     let once = Patience {

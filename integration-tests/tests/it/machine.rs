@@ -1,6 +1,6 @@
-//! Who has the machine: a test whose limits are seconds has it alone, all others share it.
+//! Who has the machine: a test that starts a dozen processes and breaks some of them has it alone, all others share it.
 //!
-//! Such a test starts a dozen processes and breaks some of them; beside another one its limits would measure the machine.
+//! Its limits are seconds, and beside another one they would measure the machine.
 
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 

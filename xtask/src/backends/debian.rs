@@ -21,7 +21,7 @@ pub(crate) fn unpack(packages: &[&str], folder: &Path) -> Result<PathBuf> {
     fs::create_dir_all(&root)?;
     let log = folder.join("install.log");
     process::run_logged(command(&apt).arg("update"), &log)
-        .context("apt-get is needed for RabbitMQ: install it on a Debian or an Ubuntu")?;
+        .context("apt-get is needed for what comes from Debian: a Debian or an Ubuntu has it")?;
     let mut download = command(&apt);
     download.current_dir(&files).arg("download").args(packages);
     process::run_logged(&mut download, &log)?;

@@ -31,6 +31,35 @@ pub(crate) fn build(what: &Go, folder: &Path) -> Result<PathBuf> {
     Ok(folder.join(name))
 }
 
+/// Builds `commands` of a module of this repository into `folder`.
+pub(crate) fn build_module(
+    source: &Path,
+    commands: &[&str],
+    flags: &str,
+    folder: &Path,
+) -> Result<()> {
+    let _held = install::hold_tool(folder, "go")?;
+    let mut go = Command::new("nice");
+    go.args(["-n", "10"])
+        .arg(program())
+        .args([
+            "build",
+            "-mod=readonly",
+            "-trimpath",
+            "-ldflags",
+            flags,
+            "-o",
+        ])
+        .arg(folder)
+        .args(commands.iter().map(|command| format!("./{command}")))
+        .current_dir(source)
+        .env("GOFLAGS", "")
+        .env("GO111MODULE", "on")
+        .env("CGO_ENABLED", "0");
+    process::run_logged(&mut go, &folder.join("install.log"))
+        .context("Go 1.25 or newer is needed (https://go.dev/dl)")
+}
+
 /// Downloads a module, checked by the checksum database; gives its folder, which nobody may write to.
 pub(crate) fn download(module: &Go, folder: &Path) -> Result<PathBuf> {
     #[derive(serde::Deserialize)]

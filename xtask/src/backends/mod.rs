@@ -7,8 +7,8 @@
 mod authority;
 mod cassandra;
 mod cql;
-mod daemon;
-mod debian;
+pub(crate) mod daemon;
+pub(crate) mod debian;
 mod fleet;
 pub(crate) mod golang;
 pub(crate) mod install;

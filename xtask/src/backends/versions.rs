@@ -65,7 +65,7 @@ pub(crate) const KUBECONFORM: Go = Go {
     version: "v0.8.0",
 };
 
-/// A module, for its OpenAPI document.
+/// A module, for its OpenAPI document and for the cluster that is built from it.
 pub(crate) const KUBERNETES: Go = Go {
     package: "k8s.io/kubernetes",
     version: "v1.34.4",
@@ -95,4 +95,21 @@ pub(crate) const RABBITMQ: &[&str] = &[
     "erlang-syntax-tools",
     "erlang-tools",
     "erlang-xmerl",
+];
+
+/// What runs containers, plugs them into a network and passes Services on, with the libraries that these link to.
+pub(crate) const CONTAINERS: &[&str] = &[
+    "containerd",
+    "runc",
+    "libseccomp2",
+    "containernetworking-plugins",
+    "iptables",
+    "libip4tc2",
+    "libip6tc2",
+    "libxtables12",
+    "libnftnl11",
+    "conntrack",
+    "libmnl0",
+    "libnetfilter-conntrack3",
+    "libnfnetlink0",
 ];

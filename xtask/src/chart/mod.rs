@@ -4,6 +4,7 @@
 //! lint, every manifest by the strict schemas of Kubernetes, and by rules of this house (`rules`).
 
 mod arrows;
+mod dry_run;
 mod files;
 mod readme;
 mod render;
@@ -15,6 +16,7 @@ mod values;
 use anyhow::{Result, bail};
 use clap::Args;
 
+pub(crate) use dry_run::run as dry_run;
 use files::Files;
 use tools::Tools;
 
@@ -48,6 +50,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     files.finish()?;
     verify(&tools)
+}
+
+/// Helm, built when it is missing.
+pub(crate) fn helm() -> Result<std::path::PathBuf> {
+    tools::built("helm", &crate::backends::versions::HELM)
 }
 
 /// What CI runs.

@@ -16,6 +16,12 @@ const REVISION: u32 = 1;
 
 const ROUTES: &str = "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml";
 
+/// The definition of HTTPRoute.
+pub(super) fn routes() -> Result<PathBuf> {
+    let module = golang::download(&GATEWAY_API, &paths::cache())?;
+    Ok(module.join(ROUTES))
+}
+
 /// Their folder.
 pub(crate) fn install() -> Result<PathBuf> {
     let folder = paths::cache().join(format!(

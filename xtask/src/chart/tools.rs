@@ -102,7 +102,7 @@ impl Tools {
     }
 }
 
-fn built(name: &str, what: &Go) -> Result<PathBuf> {
+pub(super) fn built(name: &str, what: &Go) -> Result<PathBuf> {
     let folder = paths::cache().join(format!("backends/{name}-{}", what.version));
     install::once(&folder, || {
         println!("building {name} {} once", what.version);

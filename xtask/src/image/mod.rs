@@ -45,6 +45,8 @@ pub(crate) enum Packing {
     Zstd,
     /// For whatever is older
     Gzip,
+    /// Not at all: the quickest, for a cluster on this machine
+    Plain,
 }
 
 /// Builds the program and writes the image.
@@ -53,7 +55,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Some(path) => path.clone(),
         None => build::build(Profile::Release)?,
     };
-    let root = assemble(&program)?;
+    let root = assemble(&program, &[])?;
     if let Some(folder) = &options.folder {
         return root.write(folder);
     }
@@ -71,12 +73,31 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn assemble(program: &Path) -> Result<Root> {
-    let mut root =
-        Root::new(fs::read(program).with_context(|| format!("cannot read {}", program.display()))?);
-    for library in libraries::of(program)? {
-        let content = fs::read(&library)?;
-        root.file(&library, 0o755, content);
+/// Writes an image of some other program, with `beside` in its root and with what all of them link to.
+pub(crate) fn write(
+    program: &Path,
+    beside: &[(&str, PathBuf)],
+    name: &str,
+    packing: Packing,
+    out: &Path,
+) -> Result<()> {
+    let image = oci::build(&assemble(program, beside)?, name, packing)?;
+    fs::write(out, image.archive).with_context(|| format!("cannot write {}", out.display()))
+}
+
+fn assemble(program: &Path, beside: &[(&str, PathBuf)]) -> Result<Root> {
+    let read =
+        |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    let mut root = Root::new(read(program)?);
+    for (name, path) in beside {
+        root.file(Path::new(name), 0o755, read(path)?);
+    }
+    let programs = beside.iter().map(|(_, path)| path.as_path());
+    for program in programs.chain([program]) {
+        for library in libraries::of(program)? {
+            let content = fs::read(&library)?;
+            root.file(&library, 0o755, content);
+        }
     }
     for notice in libraries::notices() {
         let content = fs::read(&notice)?;
@@ -103,7 +124,7 @@ mod tests {
     #[test]
     fn a_program_comes_with_what_it_links_to() {
         let this = std::env::current_exe().unwrap();
-        let root = assemble(&this).unwrap();
+        let root = assemble(&this, &[]).unwrap();
         let names: Vec<&str> = root.entries().map(|(path, _)| path).collect();
         assert!(
             names.iter().any(|name| name.contains("/libc.so")),

@@ -53,6 +53,7 @@ pub(super) fn build(root: &Root, name: &str, packing: Packing) -> Result<Image> 
     let media = match packing {
         Packing::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
         Packing::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
+        Packing::Plain => "application/vnd.oci.image.layer.v1.tar",
     };
     let packed = Blob::new(media, pack(&layer, packing)?);
     let config = Blob::json("application/vnd.oci.image.config.v1+json", &config);

@@ -12,6 +12,7 @@ pub(super) fn pack(layer: &[u8], packing: Packing) -> Result<Vec<u8>> {
     let (program, args): (_, &[&str]) = match packing {
         Packing::Zstd => ("zstd", &["-19", "--threads=0", "--quiet", "--stdout"]),
         Packing::Gzip => ("gzip", &["-9", "--no-name", "--stdout"]),
+        Packing::Plain => return Ok(layer.to_vec()),
     };
     let mut child = Command::new(program)
         .args(args)

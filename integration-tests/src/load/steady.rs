@@ -1,0 +1,133 @@
+//! Requests at an even rate, whatever becomes of them: each that fails is one that somebody saw.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Result;
+use riwaq_test_kit::Client;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use crate::scenario::variable;
+
+/// Requests a second where `RIWAQ_TEST_RATE` says nothing else.
+const RATE: u32 = 40;
+/// A person would have gone.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Failures that are told in words.
+const TOLD: usize = 8;
+
+/// Somebody's list of courses, asked for again and again, once each: nothing is tried again.
+#[derive(Debug)]
+pub struct Steady {
+    counts: Arc<Counts>,
+    worker: JoinSet<()>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    succeeded: AtomicU64,
+    failed: Mutex<Vec<String>>,
+    slowest: Mutex<Duration>,
+}
+
+/// What it came to.
+#[derive(Debug)]
+pub struct Steadily {
+    /// Requests that were answered 200.
+    pub succeeded: u64,
+    /// Those that were not: what came instead.
+    pub failed: Vec<String>,
+    /// The slowest of all.
+    pub slowest: Duration,
+}
+
+impl Steady {
+    /// Begins.
+    #[must_use]
+    pub fn start(client: &Client) -> Self {
+        let rate = variable("RIWAQ_TEST_RATE").and_then(|rate| rate.parse().ok());
+        let counts = Arc::<Counts>::default();
+        let mut worker = JoinSet::new();
+        worker.spawn(ask(
+            client.clone(),
+            Duration::from_secs(1) / rate.unwrap_or(RATE),
+            Arc::clone(&counts),
+        ));
+        Self { counts, worker }
+    }
+
+    /// Ends, and says what it came to; what is under way is left out.
+    #[must_use]
+    pub fn stop(mut self) -> Steadily {
+        self.worker.abort_all();
+        Steadily {
+            succeeded: self.counts.succeeded.load(Ordering::Relaxed),
+            failed: std::mem::take(&mut *lock(&self.counts.failed)),
+            slowest: *lock(&self.counts.slowest),
+        }
+    }
+}
+
+impl std::fmt::Display for Steadily {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} requests answered, {} failed, the slowest took {} ms",
+            self.succeeded,
+            self.failed.len(),
+            self.slowest.as_millis()
+        )?;
+        for failure in self.failed.iter().take(TOLD) {
+            write!(f, "\n  {failure}")?;
+        }
+        Ok(())
+    }
+}
+
+async fn ask(client: Client, every: Duration, counts: Arc<Counts>) {
+    let mut ticks = interval(every);
+    // A machine that was held up does not make it up by a burst.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut asked = JoinSet::new();
+    loop {
+        ticks.tick().await;
+        let (client, counts) = (client.clone(), Arc::clone(&counts));
+        asked.spawn(async move { counts.note(&client).await });
+        while asked.try_join_next().is_some() {}
+    }
+}
+
+impl Counts {
+    async fn note(&self, client: &Client) {
+        let began = Instant::now();
+        let answer = timeout(PATIENCE, client.get("/api/courses")).await;
+        let took = began.elapsed();
+        {
+            let mut slowest = lock(&self.slowest);
+            *slowest = took.max(*slowest);
+        }
+        match succeeded(answer) {
+            Ok(()) => {
+                self.succeeded.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(failure) => lock(&self.failed).push(format!("{failure} ({} ms)", took.as_millis())),
+        }
+    }
+}
+
+fn succeeded(
+    answer: Result<Result<riwaq_test_kit::Answer>, tokio::time::error::Elapsed>,
+) -> Result<(), String> {
+    match answer {
+        Err(_) => Err("no answer".into()),
+        Ok(Err(error)) => Err(format!("{error:#}")),
+        Ok(Ok(answer)) if answer.status == 200 => Ok(()),
+        Ok(Ok(answer)) => Err(format!("{} {}", answer.status, answer.text())),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

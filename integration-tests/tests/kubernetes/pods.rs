@@ -1,0 +1,123 @@
+//! Pods are killed with -9, each in its turn, under load.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use riwaq_integration_tests::{Load, LoadKind, School, Steady, World};
+use riwaq_test_kit::Patience;
+use serde_json::Value;
+use tokio::time::sleep;
+
+use crate::cluster::Namespace;
+
+/// For a killed container to be ready again.
+const BACK_WITHIN: Duration = Duration::from_secs(180);
+const SERVING: &str = "app.kubernetes.io/name=riwaq";
+
+struct Victim {
+    name: String,
+    container: String,
+}
+
+/// The process in each of them, once: what was acknowledged is there, and a request meets nothing that a second try would
+/// not mend.
+pub(crate) async fn each_is_killed(
+    namespace: &Namespace<'_>,
+    world: &World,
+    kinds: &[LoadKind],
+    between: u64,
+) -> Result<()> {
+    for victim in victims(namespace).await? {
+        // Tokens live for minutes, and this takes longer.
+        let school = School::open(world).await?;
+        let load = Load::on_a_new_course(&school, Patience::default()).await?;
+        let steady = Steady::start(&school.student);
+        let working = load.start(&school, kinds);
+        working.progress(between).await?;
+        kill_process_of(&victim.container)?;
+        let back = is_back(namespace, &victim).await?;
+        working.progress(between).await?;
+        working.stop().await?;
+        let steadily = steady.stop();
+        let (tries, slowest) = load.worst();
+        println!(
+            "mode roles: {} killed, back after {back:?}: {steadily}; at most {tries} tries and {slowest:?} of a change",
+            victim.name
+        );
+        load.every_request_succeeded()?;
+        load.holds(&school).await?;
+        // What was on its way in a gateway that is killed has lost its connection: nobody can answer it.
+        let of_gateway = victim.name.contains("-gateway-");
+        ensure!(
+            of_gateway || steadily.failed.is_empty(),
+            "{} killed: {steadily}",
+            victim.name
+        );
+    }
+    Ok(())
+}
+
+async fn victims(namespace: &Namespace<'_>) -> Result<Vec<Victim>> {
+    let pods = namespace.get(&["pods", "--selector", SERVING]).await?;
+    let pods = pods["items"].as_array().context("items")?;
+    let running = pods
+        .iter()
+        .filter(|pod| pod["status"]["phase"] == "Running");
+    let victims: Option<Vec<_>> = running
+        .map(|pod| {
+            Some(Victim {
+                name: pod["metadata"]["name"].as_str()?.to_owned(),
+                container: container_of(pod)?.to_owned(),
+            })
+        })
+        .collect();
+    let victims = victims.context("a pod without a container")?;
+    ensure!(!victims.is_empty(), "no pods");
+    Ok(victims)
+}
+
+fn container_of(pod: &Value) -> Option<&str> {
+    let id = pod["status"]["containerStatuses"][0]["containerID"].as_str()?;
+    id.strip_prefix("containerd://")
+}
+
+/// The node is this machine: its processes are to be seen here, with the container's id in their cgroup.
+fn kill_process_of(container: &str) -> Result<()> {
+    for entry in fs::read_dir("/proc")? {
+        let entry = entry?;
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
+            continue;
+        };
+        let cgroups = fs::read_to_string(entry.path().join("cgroup")).unwrap_or_default();
+        if cgroups.contains(container) {
+            kill(Pid::from_raw(pid), Signal::SIGKILL)?;
+            return Ok(());
+        }
+    }
+    bail!("no process is in the container {container}")
+}
+
+async fn is_back(namespace: &Namespace<'_>, victim: &Victim) -> Result<Duration> {
+    let began = Instant::now();
+    loop {
+        let pod = namespace.get(&["pod", &victim.name]).await?;
+        let status = &pod["status"]["containerStatuses"][0];
+        let another = container_of(&pod).is_some_and(|container| container != victim.container);
+        if another && status["ready"] == true {
+            return Ok(began.elapsed());
+        }
+        ensure!(
+            began.elapsed() < BACK_WITHIN,
+            "{} does not come back: {status}",
+            victim.name
+        );
+        sleep(Duration::from_millis(500)).await;
+    }
+}

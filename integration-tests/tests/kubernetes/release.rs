@@ -1,0 +1,177 @@
+//! One release of the chart.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use riwaq_integration_tests::{School, World};
+use serde_json::{Value, json};
+use tempfile::NamedTempFile;
+
+use crate::cluster::{Namespace, first_answer};
+use crate::main_job;
+
+/// The release, and with it the prefix of every name.
+const NAME: &str = "riwaq";
+/// Of the node, for the gateway.
+const PORT: u16 = 30_080;
+/// For a whole installation on a machine that does much else.
+const TIMEOUT: &str = "10m";
+const ANSWERED_WITHIN: Duration = Duration::from_secs(600);
+
+/// With values of its own beside those that every test needs.
+pub(crate) struct Release<'a> {
+    pub(crate) namespace: &'a Namespace<'a>,
+    values: NamedTempFile,
+    chart: String,
+}
+
+impl<'a> Release<'a> {
+    pub(crate) fn new(namespace: &'a Namespace<'a>, own: &Value) -> Result<Self> {
+        let cluster = namespace.cluster;
+        let mut values = json!({
+            "publicUrl": url_at(&cluster.node),
+            "image": {"repository": cluster.repository, "pullPolicy": "Never"},
+            "service": {"type": "NodePort", "nodePort": PORT},
+            "tests": {"image": cluster.tools},
+        });
+        merge(&mut values, own);
+        let file = tempfile::Builder::new().suffix(".json").tempfile()?;
+        std::fs::write(&file, values.to_string())?;
+        let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/riwaq");
+        Ok(Self {
+            namespace,
+            values: file,
+            chart: chart.display().to_string(),
+        })
+    }
+
+    pub(crate) fn url(&self) -> String {
+        url_at(&self.namespace.cluster.node)
+    }
+
+    /// Installs the first image and waits until everything is ready; gives how long the first answer took.
+    pub(crate) async fn install(&self) -> Result<Duration> {
+        let tag = self.tag(0);
+        let values = self.values();
+        let url = self.url();
+        let args = [
+            "install",
+            NAME,
+            &self.chart,
+            "--values",
+            &values,
+            "--set",
+            &tag,
+            "--wait",
+            "--timeout",
+            TIMEOUT,
+        ];
+        let (installed, answered) = tokio::join!(
+            self.namespace.helm(&args),
+            first_answer(&url, ANSWERED_WITHIN)
+        );
+        installed?;
+        answered
+    }
+
+    /// To the second image, which is the same program by another name; gives how long it took.
+    pub(crate) async fn upgrade(&self) -> Result<Duration> {
+        let began = Instant::now();
+        let tag = self.tag(1);
+        let values = self.values();
+        let args = [
+            "upgrade",
+            NAME,
+            &self.chart,
+            "--values",
+            &values,
+            "--set",
+            &tag,
+            "--wait",
+            "--timeout",
+            TIMEOUT,
+        ];
+        self.namespace.helm(&args).await?;
+        Ok(began.elapsed())
+    }
+
+    /// Back to the one before.
+    pub(crate) async fn roll_back(&self) -> Result<Duration> {
+        let began = Instant::now();
+        let args = ["rollback", NAME, "--wait", "--timeout", TIMEOUT];
+        self.namespace.helm(&args).await?;
+        Ok(began.elapsed())
+    }
+
+    /// What `helm test` says.
+    pub(crate) async fn test(&self) -> Result<String> {
+        let args = ["test", NAME, "--logs", "--timeout", TIMEOUT];
+        self.namespace.helm(&args).await
+    }
+
+    /// Uninstalls it and looks for what is left.
+    pub(crate) async fn uninstall(&self) -> Result<()> {
+        let args = ["uninstall", NAME, "--wait", "--timeout", TIMEOUT];
+        self.namespace.helm(&args).await?;
+        self.namespace.holds_nothing_of(NAME).await
+    }
+
+    pub(crate) async fn world(&self, admin: &str, password: &str) -> Result<World> {
+        World::installed(&self.url(), admin, password).await
+    }
+
+    fn tag(&self, number: usize) -> String {
+        format!("image.tag={}", self.namespace.cluster.tags[number])
+    }
+
+    fn values(&self) -> String {
+        self.values.path().display().to_string()
+    }
+}
+
+/// A course of a teacher who comes back for it.
+pub(crate) struct Kept {
+    email: String,
+    password: String,
+    course: String,
+}
+
+impl Kept {
+    /// After the main job.
+    pub(crate) async fn make(world: &mut World) -> Result<Self> {
+        main_job::the_main_job(world)
+            .await
+            .context("the main job")?;
+        let school = School::open(world).await?;
+        Ok(Self {
+            course: school.course("Kept").await?.id,
+            email: school.teacher_account.email,
+            password: school.teacher_account.password,
+        })
+    }
+
+    /// The teacher signs in and has it.
+    pub(crate) async fn is_there(&self, world: &World) -> Result<()> {
+        let teacher = world.sign_in(&self.email, &self.password).await?;
+        let course = teacher
+            .get(&format!("/api/courses/{}", self.course))
+            .await?;
+        course.expect(200).map(|_| ())
+    }
+}
+
+fn url_at(node: &str) -> String {
+    format!("http://{node}:{PORT}")
+}
+
+fn merge(into: &mut Value, from: &Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from.clone(),
+    }
+}

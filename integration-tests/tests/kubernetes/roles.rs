@@ -1,0 +1,210 @@
+//! `mode: roles`: a Deployment for each role, two pods each, on the real backends.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::Url;
+use riwaq_integration_tests::{Load, LoadKind, Person, ROLES, School, Share, Steady, World};
+use riwaq_test_kit::Patience;
+use serde_json::{Value, json};
+
+use crate::cluster::{Cluster, Namespace};
+use crate::leftovers;
+use crate::pods;
+use crate::release::{Kept, Release};
+
+const ADMIN: &str = "admin@riwaq.test";
+const PASSWORD: &str = "a-password-of-the-administrator";
+const KINDS: [LoadKind; 6] = [
+    LoadKind::Upload,
+    LoadKind::Edit,
+    LoadKind::Section,
+    LoadKind::Account,
+    LoadKind::Ask,
+    LoadKind::Read,
+];
+/// Operations that end before the next thing is broken.
+const BETWEEN: u64 = 12;
+/// Pods of each role.
+const REPLICAS: usize = 2;
+
+pub(crate) async fn from_installation_to_reinstallation() -> Result<()> {
+    let cluster = Cluster::find()?;
+    let share = Share::make(&riwaq_test_kit::cassandra()).await?;
+    let namespace = Namespace::make(&cluster, "riwaq-roles").await?;
+    let done = steps(&namespace, &share).await;
+    if done.is_err() {
+        println!("{}", namespace.what_happened().await);
+    }
+    namespace.remove().await?;
+    share.remove(leftovers::remove).await?;
+    done
+}
+
+async fn steps(namespace: &Namespace<'_>, share: &Share) -> Result<()> {
+    secret(namespace, share).await?;
+    let release = Release::new(namespace, &values(&namespace.cluster.host, share)?)?;
+    println!(
+        "mode roles: the first answer {:?} after helm install",
+        release.install().await?
+    );
+    first_account(namespace).await?;
+    let mut world = release.world(ADMIN, PASSWORD).await?;
+    let kept = Kept::make(&mut world).await?;
+    helm_test(&release, &world).await?;
+    rollouts(&release, &world).await?;
+    pods::each_is_killed(namespace, &world, &KINDS, BETWEEN).await?;
+    release.uninstall().await?;
+    release.install().await?;
+    kept.is_there(&world).await?;
+    release.uninstall().await
+}
+
+/// Addresses as pods see them.
+fn values(host: &str, share: &Share) -> Result<Value> {
+    let lent =
+        |url: &Url| Ok::<_, anyhow::Error>(format!("{host}:{}", url.port().context("no port")?));
+    let node = share.cassandra().first().context("no Cassandra")?;
+    let (_, cassandra) = node.rsplit_once(':').context("no port")?;
+    let roles = ROLES.map(|role| (role.to_owned(), json!({"replicas": REPLICAS})));
+    Ok(json!({
+        "mode": "roles",
+        "existingSecret": "riwaq",
+        "roles": serde_json::Map::from_iter(roles),
+        "config": {
+            "records": {"engine": "cassandra", "cassandra": {
+                "contact_points": [format!("{host}:{cassandra}")],
+                "user": "cassandra",
+                "keyspace": share.tag(),
+                "replication_factor": 1,
+                // Everything shares one machine with whatever else is being tested there.
+                "request_timeout_ms": 20_000,
+            }},
+            "events": {"engine": "rabbitmq", "rabbitmq": {
+                "addresses": [lent(share.rabbitmq())?],
+                "virtual_host": share.tag(),
+                "user": share.rabbitmq().username(),
+            }},
+            "blobs": {"engine": "s3", "s3": {
+                "endpoint": format!("http://{}", lent(share.s3())?),
+                "bucket": share.tag(),
+                "access_key": share.s3().username(),
+            }},
+            "index": {"engine": "opensearch", "opensearch": {
+                "urls": [format!("http://{}", lent(share.opensearch())?)],
+                "prefix": share.tag(),
+            }},
+            "telemetry": {"trace_sample_ratio": 0.0},
+        },
+        "tests": {"accountsSecret": "accounts"},
+    }))
+}
+
+async fn secret(namespace: &Namespace<'_>, share: &Share) -> Result<()> {
+    let password = |url: &Url| url.password().unwrap_or_default().to_owned();
+    let master = STANDARD.encode([7; 32]);
+    create_secret(
+        namespace,
+        "riwaq",
+        &[
+            ("master-key", &master),
+            ("cassandra-password", "cassandra"),
+            ("rabbitmq-password", &password(share.rabbitmq())),
+            ("s3-secret-key", &password(share.s3())),
+        ],
+    )
+    .await
+}
+
+async fn create_secret(
+    namespace: &Namespace<'_>,
+    name: &str,
+    entries: &[(&str, &str)],
+) -> Result<()> {
+    let entries = entries.iter();
+    let literals = entries.map(|(key, value)| format!("--from-literal={key}={value}"));
+    let literals: Vec<String> = literals.collect();
+    let args = ["create", "secret", "generic", name];
+    let args: Vec<&str> = args
+        .into_iter()
+        .chain(literals.iter().map(String::as_str))
+        .collect();
+    namespace.kubectl(&args).await.map(|_| ())
+}
+
+/// As the guide says it.
+async fn first_account(namespace: &Namespace<'_>) -> Result<()> {
+    let args = [
+        "exec",
+        "--stdin",
+        "deployment/riwaq-auth",
+        "--",
+        "/riwaq",
+        "user",
+        "create",
+        "--config",
+        "/etc/riwaq/config/riwaq.toml",
+        "--email",
+        ADMIN,
+        "--first-name",
+        "Admin",
+        "--last-name",
+        "Riwaq",
+        "--role",
+        "admin",
+        "--password-stdin",
+    ];
+    let made = namespace.kubectl_with(&args, PASSWORD).await;
+    made.context("the first account").map(|_| ())
+}
+
+/// The doctor in the cluster, and the main job by a script of the chart's.
+async fn helm_test(release: &Release<'_>, world: &World) -> Result<()> {
+    let admin = world.admin().await?;
+    let teacher = Person::make(&admin, "teacher").await?;
+    let student = Person::make(&admin, "student").await?;
+    create_secret(
+        release.namespace,
+        "accounts",
+        &[
+            ("teacher-email", &teacher.email),
+            ("teacher-password", &teacher.password),
+            ("student-email", &student.email),
+            ("student-password", &student.password),
+        ],
+    )
+    .await?;
+    let said = release.test().await.context("helm test")?;
+    ensure!(said.contains("the assistant quotes it: done"), "{said}");
+    Ok(())
+}
+
+/// To another image and back, under load: nobody notices.
+async fn rollouts(release: &Release<'_>, world: &World) -> Result<()> {
+    let school = School::open(world).await?;
+    for what in ["upgrade", "rollback"] {
+        let load = Load::on_a_new_course(&school, Patience::default()).await?;
+        let steady = Steady::start(&school.student);
+        let working = load.start(&school, &KINDS);
+        working.progress(BETWEEN).await?;
+        let took = if what == "upgrade" {
+            release.upgrade().await?
+        } else {
+            release.roll_back().await?
+        };
+        working.progress(BETWEEN).await?;
+        working.stop().await?;
+        let steadily = steady.stop();
+        let (tries, slowest) = load.worst();
+        println!(
+            "mode roles: {what} in {took:?}: {steadily}; at most {tries} tries and {slowest:?} of a change"
+        );
+        load.every_request_succeeded()?;
+        load.holds(&school).await?;
+        ensure!(steadily.failed.is_empty(), "during the {what}: {steadily}");
+        ensure!(took < Duration::from_secs(600));
+    }
+    Ok(())
+}
