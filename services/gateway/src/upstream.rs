@@ -4,20 +4,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::body::{Body, HttpBody};
 use http::{Method, Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use riwaq_api::Resolver;
 use riwaq_clock::SharedClock;
 use riwaq_kit::{HttpService, TaskGroup};
+use tokio::sync::Mutex;
 use tower::service_fn;
 use url::Url;
 
 use host::Host;
+use names::Name;
 use unsent::Unsent;
 
 mod host;
+mod names;
 mod readiness;
 mod unsent;
 
@@ -49,6 +54,14 @@ pub enum UpstreamError {
         /// What happened.
         source: hyper_util::client::legacy::Error,
     },
+    /// Its names are unknown, or nobody answers who knows names: the request was not sent.
+    #[error("{role} cannot be found: {source}")]
+    Name {
+        /// The role.
+        role: &'static str,
+        /// What the name service said.
+        source: std::io::Error,
+    },
     /// The configured address is not one of HTTP.
     #[error("{address} is not an address of an HTTP service")]
     Address {
@@ -60,18 +73,23 @@ pub enum UpstreamError {
 /// The replicas of one role.
 struct Replicas {
     role: &'static str,
-    hosts: Vec<Arc<Host>>,
+    names: Vec<Name>,
+    resolver: Arc<dyn Resolver>,
+    /// None before the first request.
+    hosts: ArcSwap<Vec<Arc<Host>>>,
+    looking_up: Mutex<()>,
     next: AtomicUsize,
     client: Client<HttpConnector, Body>,
     clock: SharedClock,
-    /// Upgraded connections (WebSocket) are tasks of the gateway, and so is looking who is ready.
+    /// Upgraded connections (WebSocket) are tasks of the gateway, and so is looking who is there and ready.
     tasks: TaskGroup,
     is_looking: AtomicBool,
 }
 
-/// The service `role` at these addresses (`http://host:port`), as an HTTP service. Requests go to the less busy of
-/// two addresses taken in turn. Where there are several, each is asked again and again whether it is ready, from the
-/// first request on; one that is not, or refuses connections, gets none as long as another is.
+/// The service `role` at these addresses (`http://host:port`), as an HTTP service. From the first request on names are
+/// looked up every other second: a headless Service of Kubernetes has an address for each pod. Each address is asked
+/// every second whether it is ready; one that is not, or refuses connections, gets no request as long as another is.
+/// Requests go to the less busy of two addresses taken in turn.
 ///
 /// A request is sent to another address when nothing of it was sent to the first, or when it is a read (`GET`, `HEAD`)
 /// without a body whose route says that it may be repeated.
@@ -81,12 +99,12 @@ struct Replicas {
 pub fn remote(
     role: &'static str,
     addresses: &[Url],
+    resolver: Arc<dyn Resolver>,
     clock: SharedClock,
     tasks: TaskGroup,
 ) -> Result<HttpService, UpstreamError> {
-    let hosts: Result<Vec<_>, _> = addresses.iter().map(Host::at).collect();
-    let hosts = hosts?;
-    if hosts.is_empty() {
+    let names: Vec<_> = addresses.iter().map(Name::of).collect::<Result<_, _>>()?;
+    if names.is_empty() {
         return Err(UpstreamError::Address {
             address: format!("(none for {role})"),
         });
@@ -100,7 +118,10 @@ pub fn remote(
         .build(connector);
     let replicas = Arc::new(Replicas {
         role,
-        hosts,
+        names,
+        resolver,
+        hosts: ArcSwap::default(),
+        looking_up: Mutex::default(),
         next: AtomicUsize::new(0),
         client,
         clock,
@@ -109,15 +130,16 @@ pub fn remote(
     });
     Ok(HttpService::new(service_fn(move |request| {
         let replicas = Arc::clone(&replicas);
-        async move {
-            replicas.look_after_hosts();
-            replicas.ask(request).await
-        }
+        async move { replicas.ask(request).await }
     })))
 }
 
 impl Replicas {
-    async fn ask(&self, mut request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
+    async fn ask(
+        self: &Arc<Self>,
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, UpstreamError> {
+        let hosts = self.hosts().await?;
         let client_side = request
             .extensions_mut()
             .remove::<hyper::upgrade::OnUpgrade>();
@@ -129,14 +151,19 @@ impl Replicas {
         let (mut request, mut unsent) = Unsent::wrap(request);
         let mut tried = None;
         loop {
-            let host = self.choose(tried);
+            let Some(host) = self.choose(&hosts, tried) else {
+                return Err(UpstreamError::Name {
+                    role: self.role,
+                    source: std::io::ErrorKind::NotFound.into(),
+                });
+            };
             let error = match self.send(host, request).await {
                 Ok(response) => return Ok(self.upgraded(client_side, response)),
                 Err(error) => error,
             };
             let connect = error.is_connect();
             if connect {
-                host.is_away(self.role);
+                self.found(host, false);
             }
             // What broke may have been the client's own doing; looking costs little.
             host.look_now();
@@ -165,14 +192,18 @@ impl Replicas {
     }
 
     /// The less busy of the next two addresses that are ready; any, when none is.
-    fn choose(&self, tried: Option<&Arc<Host>>) -> &Arc<Host> {
-        let start = self.next.fetch_add(1, Ordering::Relaxed);
-        let turn = (0..self.hosts.len()).map(|step| &self.hosts[(start + step) % self.hosts.len()]);
+    fn choose<'a>(
+        &self,
+        hosts: &'a [Arc<Host>],
+        tried: Option<&Arc<Host>>,
+    ) -> Option<&'a Arc<Host>> {
+        let start = self.next.fetch_add(1, Ordering::Relaxed) % hosts.len().max(1);
+        let turn = hosts[start..].iter().chain(&hosts[..start]);
         let fresh = turn.filter(|host| !tried.is_some_and(|tried| Arc::ptr_eq(tried, host)));
         let two = fresh.clone().filter(|host| host.is_ready()).take(2);
         two.min_by_key(|host| host.busy())
             .or_else(|| fresh.clone().next())
-            .unwrap_or(&self.hosts[start % self.hosts.len()])
+            .or_else(|| hosts.get(start))
     }
 
     async fn send(

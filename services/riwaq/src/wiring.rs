@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use axum::body::Body;
 use http::Request;
 use riwaq_aggregates::CursorKey;
-use riwaq_api::{Binder, Bound, CallContext, Channel, ChannelOptions, Remote};
+use riwaq_api::{Binder, Bound, CallContext, Channel, ChannelOptions, Remote, SystemResolver};
 use riwaq_blobs::{LinkKey, LinkSigner};
 use riwaq_clock::SharedClock;
 use riwaq_identity::{
@@ -38,6 +38,8 @@ pub(crate) struct Parts {
     pub(crate) issuer: Issuer,
     /// The REST of each role but the public one.
     pub(crate) upstreams: BTreeMap<&'static str, HttpService>,
+    /// Those of `upstreams`: the public role drains them as its own.
+    pub(crate) tasks: TaskGroup,
     channels: BTreeMap<&'static str, Channel>,
     tokens: Tokens,
 }
@@ -65,6 +67,7 @@ impl Parts {
             bound: Vec::new(),
         };
         let (mut channels, mut upstreams) = (BTreeMap::new(), BTreeMap::new());
+        let tasks = TaskGroup::new();
         for role in ROLES.iter().filter(|role| role.name != PUBLIC) {
             if here.iter().any(|hosted| hosted.name == role.name) {
                 let (channel, binder) = Channel::deferred();
@@ -76,8 +79,13 @@ impl Parts {
             } else if here.iter().any(|hosted| hosted.asks.contains(&role.name)) {
                 let addresses = addresses(&config, role.name)?;
                 channels.insert(role.name, remote_channel(role.name, &addresses, &clock)?);
-                let http =
-                    riwaq_gateway::remote(role.name, &addresses, clock.clone(), TaskGroup::new())?;
+                let http = riwaq_gateway::remote(
+                    role.name,
+                    &addresses,
+                    Arc::new(SystemResolver),
+                    clock.clone(),
+                    tasks.clone(),
+                )?;
                 upstreams.insert(role.name, http);
             }
         }
@@ -94,6 +102,7 @@ impl Parts {
             identity,
             issuer,
             upstreams,
+            tasks,
             channels,
             tokens,
         };

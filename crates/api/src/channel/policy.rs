@@ -33,7 +33,7 @@ impl Default for ChannelPolicy {
             connect_timeout_ms: 1_000,
             max_message_bytes: 4 * 1024 * 1024,
             max_concurrent: 1024,
-            resolve_seconds: 10,
+            resolve_seconds: 2,
             retry: RetryPolicy::default(),
             breaker: BreakerPolicy::default(),
         }

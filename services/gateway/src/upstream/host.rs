@@ -1,17 +1,15 @@
 //! One address of a service: how busy it is, and whether it takes requests.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use http::Uri;
-use http::uri::{Authority, PathAndQuery, Scheme};
+use http::uri::{PathAndQuery, Scheme};
 use tokio::sync::Notify;
-use url::Url;
-
-use super::UpstreamError;
 
 pub(super) struct Host {
-    authority: Authority,
+    address: SocketAddr,
     busy: AtomicUsize,
     is_ready: AtomicBool,
     look: Notify,
@@ -27,30 +25,25 @@ impl Drop for Busy<'_> {
 }
 
 impl Host {
-    /// Taken for ready until it is known better.
-    pub(super) fn at(address: &Url) -> Result<Arc<Self>, UpstreamError> {
-        let refused = || UpstreamError::Address {
-            address: address.to_string(),
-        };
-        let name = address
-            .host_str()
-            .filter(|_| address.scheme() == "http")
-            .ok_or_else(refused)?;
-        let port = address.port_or_known_default().unwrap_or(80);
-        let authority = Authority::try_from(format!("{name}:{port}")).map_err(|_| refused())?;
-        Ok(Arc::new(Self {
-            authority,
+    /// Taken for ready, or not, until it is known better.
+    pub(super) fn at(address: SocketAddr, is_ready: bool) -> Arc<Self> {
+        Arc::new(Self {
+            address,
             busy: AtomicUsize::new(0),
-            is_ready: AtomicBool::new(true),
+            is_ready: AtomicBool::new(is_ready),
             look: Notify::new(),
-        }))
+        })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// This path of it.
     pub(super) fn uri(&self, path: Option<PathAndQuery>) -> Uri {
         let mut uri = http::uri::Parts::default();
         uri.scheme = Some(Scheme::HTTP);
-        uri.authority = Some(self.authority.clone());
+        uri.authority = self.address.to_string().parse().ok();
         uri.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
         // Scheme, authority and path together always make an address.
         Uri::from_parts(uri).unwrap_or_default()
@@ -69,28 +62,21 @@ impl Host {
         self.is_ready.load(Ordering::Relaxed)
     }
 
-    /// It refused a connection.
-    pub(super) fn is_away(&self, role: &'static str) {
-        self.found(role, false);
-    }
-
-    /// What looking showed. A change is worth a line of the log.
-    pub(super) fn found(&self, role: &'static str, is_ready: bool) {
-        let address = self.authority.as_str();
-        metrics::gauge!("riwaq_upstream_ready", "role" => role, "address" => address.to_owned())
-            .set(f64::from(u8::from(is_ready)));
+    /// What was seen of it; gives whether that is new, which is worth a line of the log.
+    pub(super) fn found(&self, role: &'static str, is_ready: bool) -> bool {
         if self.is_ready.swap(is_ready, Ordering::Relaxed) == is_ready {
-            return;
+            return false;
         }
         if is_ready {
-            tracing::info!(role, address, "ready again");
+            tracing::info!(role, address = %self.address, "ready");
         } else {
             tracing::warn!(
                 role,
-                address,
+                address = %self.address,
                 "not ready: it gets no requests while another is"
             );
         }
+        true
     }
 
     /// Has it looked at without waiting for the next time.

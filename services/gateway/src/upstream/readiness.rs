@@ -1,7 +1,6 @@
 //! Each address of a service is asked again and again whether it is ready: a process that starts listens before it can
 //! answer, and one that drains answers for a while although it will be gone.
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -21,19 +20,32 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const PATH: &str = "/readyz";
 
 impl Replicas {
-    /// Begins to look, once. One address alone gets every request, whatever it says.
-    pub(super) fn look_after_hosts(self: &Arc<Self>) {
-        if self.hosts.len() < 2 || self.is_looking.swap(true, Ordering::Relaxed) {
-            return;
+    /// Begins to look at an address that was not known; that ends when it is gone.
+    pub(super) fn begin(self: &Arc<Self>, host: Arc<Host>) -> Arc<Host> {
+        let (replicas, looked_at) = (Arc::downgrade(self), Arc::downgrade(&host));
+        let closing = self.tasks.closing_token();
+        self.tasks.spawn("readiness of an address", async move {
+            closing
+                .run_until_cancelled(keep_looking(replicas, looked_at))
+                .await;
+        });
+        host
+    }
+
+    /// Writes down what was seen of an address.
+    pub(super) fn found(&self, host: &Host, is_ready: bool) {
+        if host.found(self.role, is_ready) {
+            self.count();
         }
-        for host in &self.hosts {
-            let (replicas, host) = (Arc::downgrade(self), Arc::clone(host));
-            let closing = self.tasks.closing_token();
-            self.tasks.spawn("readiness of an address", async move {
-                closing
-                    .run_until_cancelled(keep_looking(replicas, &host))
-                    .await;
-            });
+    }
+
+    /// How many addresses there are, and how many of them are ready.
+    pub(super) fn count(&self) {
+        let hosts = self.hosts.load();
+        let ready = hosts.iter().filter(|host| host.is_ready()).count();
+        for (state, count) in [("ready", ready), ("unready", hosts.len() - ready)] {
+            metrics::gauge!("riwaq_upstream_addresses", "role" => self.role, "state" => state)
+                .set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
         }
     }
 
@@ -46,10 +58,11 @@ impl Replicas {
     }
 }
 
-/// As long as anybody has the service.
-async fn keep_looking(replicas: Weak<Replicas>, host: &Host) {
-    while let Some(replicas) = replicas.upgrade() {
-        host.found(replicas.role, replicas.look_at(host).await);
+/// As long as anybody has the service, and the service the address.
+async fn keep_looking(replicas: Weak<Replicas>, host: Weak<Host>) {
+    while let Some((replicas, host)) = replicas.upgrade().zip(host.upgrade()) {
+        let is_ready = replicas.look_at(&host).await;
+        replicas.found(&host, is_ready);
         let clock = Arc::clone(&replicas.clock);
         drop(replicas);
         let pause = if host.is_ready() {

@@ -2,9 +2,11 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU32;
 
+use async_trait::async_trait;
 use axum::Router;
 use axum::extract::ws::{Message, WebSocketUpgrade};
 use axum::routing::{any, get};
+use riwaq_api::SystemResolver;
 use riwaq_clock::SystemClock;
 use riwaq_kit::{MetricsHandle, Process, ServerConfig, Service};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -82,7 +84,17 @@ async fn nobody() -> Url {
 }
 
 fn over(urls: &[Url]) -> HttpService {
-    remote("courses", urls, SystemClock::shared(), TaskGroup::new()).unwrap()
+    with_names(urls, Arc::new(SystemResolver)).unwrap()
+}
+
+fn with_names(urls: &[Url], resolver: Arc<dyn Resolver>) -> Result<HttpService, UpstreamError> {
+    remote(
+        "courses",
+        urls,
+        resolver,
+        SystemClock::shared(),
+        TaskGroup::new(),
+    )
 }
 
 fn get_x() -> Request<Body> {
@@ -180,6 +192,74 @@ async fn where_none_is_ready_they_are_asked_all_the_same() {
         let answer = service.call(get_x()).await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
         tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A name that stands for whatever the test says.
+#[derive(Debug, Default)]
+struct Book(Mutex<Vec<SocketAddr>>);
+
+#[async_trait]
+impl Resolver for Book {
+    async fn resolve(&self, host: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
+        assert_eq!((host, port), ("courses.test", 8080));
+        Ok(self.0.lock().unwrap().clone())
+    }
+}
+
+impl Book {
+    fn write(&self, replicas: &[&Replica]) {
+        let addresses = replicas
+            .iter()
+            .map(|replica| replica.url.socket_addrs(|| None).unwrap()[0]);
+        *self.0.lock().unwrap() = addresses.collect();
+    }
+}
+
+#[tokio::test]
+async fn every_address_of_a_name_gets_requests_also_one_that_comes_later_and_none_that_is_gone() {
+    let replicas = [replica().await, replica().await, replica().await];
+    let book = Arc::new(Book::default());
+    let name = Url::parse("http://courses.test:8080").unwrap();
+    let service = with_names(&[name], book.clone()).unwrap();
+    let error = service.call(get_x()).await.unwrap_err();
+    assert!(
+        matches!(error.downcast_ref(), Some(UpstreamError::Name { .. })),
+        "{error}"
+    );
+    book.write(&[&replicas[0], &replicas[1]]);
+    for _ in 0..20 {
+        service.call(get_x()).await.unwrap();
+    }
+    for replica in &replicas[..2] {
+        assert_eq!(replica.hits.load(Ordering::SeqCst), 10);
+    }
+    replicas[2].is_ready.store(false, Ordering::SeqCst);
+    book.write(&[&replicas[1], &replicas[2]]);
+    until_it_gets(false, &service, &replicas[0]).await;
+    assert_eq!(
+        replicas[2].hits.load(Ordering::SeqCst),
+        0,
+        "it has not said that it is ready"
+    );
+    replicas[2].is_ready.store(true, Ordering::SeqCst);
+    until_it_gets(true, &service, &replicas[2]).await;
+}
+
+#[tokio::test]
+async fn one_address_that_was_away_is_used_again() {
+    let replica = replica().await;
+    let book = Arc::new(Book::default());
+    let name = Url::parse("http://courses.test:8080").unwrap();
+    let service = with_names(&[name], book.clone()).unwrap();
+    let away = nobody().await.socket_addrs(|| None).unwrap();
+    *book.0.lock().unwrap() = away;
+    service.call(get_x()).await.unwrap_err();
+    book.write(&[&replica]);
+    let began = std::time::Instant::now();
+    while service.call(get_x()).await.is_err() {
+        assert!(began.elapsed() < Duration::from_secs(60), "it never is");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
@@ -308,9 +388,9 @@ async fn addresses_that_are_not_http_are_refused() {
     for bad in ["https://x", "unix:/run/x"] {
         let url = Url::parse(bad).unwrap();
         assert!(
-            remote("courses", &[url], SystemClock::shared(), TaskGroup::new()).is_err(),
+            with_names(&[url], Arc::new(SystemResolver)).is_err(),
             "{bad}"
         );
     }
-    assert!(remote("courses", &[], SystemClock::shared(), TaskGroup::new()).is_err());
+    assert!(with_names(&[], Arc::new(SystemResolver)).is_err());
 }

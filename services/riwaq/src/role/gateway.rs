@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use riwaq_gateway::{Deps, service};
-use riwaq_kit::{Service, TaskGroup};
+use riwaq_kit::Service;
 use url::Url;
 
 use crate::roles::Role;
@@ -39,7 +39,7 @@ fn build(parts: &Parts) -> Result<Service> {
         session_secret: parts.secrets.derive("sessions of browsers").to_vec(),
         metrics_token: parts.config.server.metrics_token.clone(),
         documents: crate::roles::documents(),
-        tasks: TaskGroup::new(),
+        tasks: parts.tasks.clone(),
     };
     Ok(service(config, deps)?)
 }
