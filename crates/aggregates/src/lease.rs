@@ -16,6 +16,9 @@ use uuid::Uuid;
 
 use crate::{Error, Result, new_op_id};
 
+/// How often a sign of life is written when an earlier one stands in its way.
+const WRITES: usize = 2;
+
 /// A lease as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Table)]
 #[table(name = "leases", write = "conditional", partition(name))]
@@ -241,9 +244,36 @@ impl Lease {
     }
 
     async fn write(&mut self, owner: String, progress: i64) -> Result<()> {
+        for _ in 0..WRITES {
+            let refused_by = match self.write_once(&owner, progress).await? {
+                Decision::Applied => return Ok(()),
+                Decision::Refused { current } => current,
+            };
+            let lost = || Error::LeaseLost {
+                name: self.row.name.clone(),
+            };
+            // An earlier beat of which nothing was heard had been written: the lease is still ours.
+            let own = refused_by.filter(|current| self.is_own(&current.row));
+            let own = own.ok_or_else(lost)?;
+            (self.row, self.op_id) = (own.row, own.op_id);
+        }
+        Err(Error::Records(RecordsError::unknown(
+            "an earlier beat arrived late; beat again",
+        )))
+    }
+
+    fn is_own(&self, row: &LeaseRow) -> bool {
+        row.owner == self.row.owner && row.fence == self.row.fence
+    }
+
+    async fn write_once(
+        &mut self,
+        owner: &str,
+        progress: i64,
+    ) -> Result<Decision<LeaseRow>, RecordsError> {
         let started = self.clock.monotonic();
         let row = LeaseRow {
-            owner,
+            owner: owner.to_owned(),
             beat: self.row.beat + 1,
             progress,
             beat_at: self.clock.now(),
@@ -263,23 +293,9 @@ impl Lease {
             }
             other => other?,
         };
-        match decision {
-            Decision::Applied => {
-                (self.row, self.op_id, self.beaten) = (row, op_id, started);
-                Ok(())
-            }
-            // The answer to an earlier beat was lost and this one was refused by it: still ours.
-            Decision::Refused {
-                current: Some(current),
-            } if current.row.owner == self.row.owner && current.row.fence == self.row.fence => {
-                (self.row, self.op_id) = (current.row, current.op_id);
-                Err(Error::Records(RecordsError::unknown(
-                    "an earlier beat arrived late; beat again",
-                )))
-            }
-            Decision::Refused { .. } => Err(Error::LeaseLost {
-                name: self.row.name.clone(),
-            }),
+        if decision.is_applied() {
+            (self.row, self.op_id, self.beaten) = (row, op_id, started);
         }
+        Ok(decision)
     }
 }

@@ -29,7 +29,7 @@ pub struct Ticket {
     op_id: Uuid,
     /// Our monotonic time from before that was sent.
     confirmed: Duration,
-    /// A beat of which nothing was heard, and from before it was first sent.
+    /// A beat that was neither confirmed nor refused and may have been written, and from before it was first sent.
     pending: Option<(Uuid, Duration)>,
     /// Our monotonic time of the last try to beat.
     tried: Duration,
@@ -157,6 +157,7 @@ impl Idempotency {
     async fn beat(&self, ticket: &mut Ticket) -> Result<(), RecordsError> {
         let now = self.clock.monotonic();
         ticket.tried = now;
+        let is_first_try = ticket.pending.is_none();
         // One of which nothing was heard is sent again: it may be there already.
         let (op_id, sent) = *ticket.pending.get_or_insert_with(|| (new_op_id(), now));
         let expected = Expect::op_id(ticket.op_id);
@@ -170,9 +171,13 @@ impl Idempotency {
                 ticket.is_over = true;
                 Err(RecordsError::unknown("a repetition has taken its key over"))
             }
-            Err(error @ RecordsError::Unknown { .. }) => Err(error),
             Err(error) => {
-                ticket.pending = None;
+                // That a repetition was not done says nothing about the first try: that may be there all the same, and
+                // without its operation the row would look like another's.
+                let is_unknown = matches!(error, RecordsError::Unknown { .. });
+                if is_first_try && !is_unknown {
+                    ticket.pending = None;
+                }
                 Err(error)
             }
         }

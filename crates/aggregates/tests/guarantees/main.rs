@@ -86,6 +86,7 @@ const CASES: &[Case] = cases![
     slow::a_write_of_which_nothing_is_heard_keeps_its_pointer,
     slow::a_write_whose_pointer_took_too_long_gives_up_and_changes_nothing,
     slow::a_version_that_took_longer_than_any_pointer_lives_is_told_of_all_the_same,
+    slow::a_lease_of_whose_beat_nothing_was_heard_is_beaten_and_given_back,
     takeover::a_short_request_writes_nothing_more_and_a_long_one_beats,
     takeover::a_stopped_request_does_nothing_more_once_another_has_its_key,
     takeover::a_stopped_request_goes_on_where_nobody_took_its_key,
@@ -94,6 +95,7 @@ const CASES: &[Case] = cases![
     takeover::a_request_outlives_a_store_that_is_away_for_a_beat_and_no_longer,
     takeover::a_request_that_is_cut_off_beats_no_more_and_is_repeated_at_once,
     takeover::a_beat_of_which_nothing_was_heard_does_not_hinder_the_end,
+    takeover::a_beat_of_which_nothing_was_heard_is_known_again_after_a_failure,
 ];
 
 /// Runs every case over an engine, prints a line for each that passed, and fails with the others' names.

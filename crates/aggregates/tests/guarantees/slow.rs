@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use riwaq_aggregates::records::faults::{CrashPoint, Faulty};
 use riwaq_aggregates::records::{
     Conditional, Key, MigrationPlan, MigrationReport, Outcome, ReadLevel, Records, RecordsError,
     Scan, Store, StoredRow, TableCursor, TablePage, TableSchema, Write,
 };
-use riwaq_aggregates::{Act, Draft, Error};
+use riwaq_aggregates::{Act, Draft, Error, Leases};
 use riwaq_clock::ManualClock;
 use riwaq_events::MemoryEvents;
 
@@ -169,4 +170,31 @@ pub async fn a_version_that_took_longer_than_any_pointer_lives_is_told_of_all_th
     world.heal();
     world.settle().await;
     world.assert_converged(&[world.id(1)]).await;
+}
+
+pub async fn a_lease_of_whose_beat_nothing_was_heard_is_beaten_and_given_back(lab: Lab) {
+    for gives_back in [false, true] {
+        let engine = lab.engine().await;
+        let (clock, work) = (engine.clock(), engine.own("work"));
+        let lease = Duration::from_secs(30);
+        let faulty = Arc::new(Faulty::reliable(engine.records.clone()));
+        let ours = Leases::new(Store::new(faulty.clone()), clock.clone(), "ours", lease);
+        let theirs = Store::new(engine.records.clone());
+        let theirs = Leases::new(theirs, clock.clone(), "theirs", lease);
+        let mut held = ours.try_acquire(&work, 1).await.unwrap().unwrap();
+        faulty.crash_at(2, CrashPoint::After);
+        held.beat(2).await.unwrap_err();
+        faulty.revive();
+        if gives_back {
+            held.release(3).await.unwrap();
+            let taken = theirs.try_acquire(&work, 0).await.unwrap().unwrap();
+            assert_eq!((taken.fence(), taken.progress()), (2, 3));
+        } else {
+            clock.advance(lease / 2);
+            held.beat(3).await.unwrap();
+            clock.advance(lease / 2);
+            assert!(held.is_held(), "it counts from the beat that was confirmed");
+            assert_eq!((held.fence(), held.progress()), (1, 3));
+        }
+    }
 }

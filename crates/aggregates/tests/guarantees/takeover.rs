@@ -344,3 +344,45 @@ pub async fn a_beat_of_which_nothing_was_heard_does_not_hinder_the_end(lab: Lab)
         }
     }
 }
+
+/// A beat was written and its answer lost; sent again, it was surely not done. It is there all the same.
+pub async fn a_beat_of_which_nothing_was_heard_is_known_again_after_a_failure(lab: Lab) {
+    for then in ["beats again", "ends", "is cut off"] {
+        let engine = lab.engine().await;
+        let (clock, user) = (engine.clock(), engine.id(9));
+        let (here, elsewhere) = (Process::new(&engine, &clock), Process::new(&engine, &clock));
+        let mut request = Box::pin(here.request(user));
+        let failures = async {
+            until(|| here.polls() > 0).await;
+            here.faulty.crash_at(2, CrashPoint::After);
+            clock.advance(BEAT);
+            until(|| here.faulty.is_dead()).await;
+            let polls = here.polls();
+            clock.advance(BEAT);
+            // A store that is away answers at once; the engine may still be busy with the beat itself.
+            until(|| here.polls() > polls + 20).await;
+            here.faulty.revive();
+            if then == "beats again" {
+                clock.advance(BEAT);
+                until(|| here.faulty.writes() > 0).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            ended = &mut request => panic!("{then}: it ended: {ended:?}"),
+            () = failures => {}
+        }
+        if then == "is cut off" {
+            drop(request);
+            // This process knows that nobody works on it.
+            let _again = started(here.repeat(user).await.unwrap());
+            continue;
+        }
+        here.gate.notify_one();
+        let ended = request.await.unwrap();
+        match elsewhere.repeat(user).await.unwrap() {
+            Begun::Finished(found) => assert_eq!(found, ended, "{then}"),
+            Begun::Started(_) => panic!("{then}: done twice"),
+        }
+    }
+}
