@@ -119,12 +119,22 @@ fn architecture() -> &'static str {
     }
 }
 
+/// The name with its tag, and the tag; without one it is `latest`, as every container engine takes it.
+fn tagged(name: &str) -> (String, String) {
+    // A `:` before the last `/` is that of a registry's port.
+    let last = name.rsplit('/').next().unwrap_or(name);
+    match last.rsplit_once(':') {
+        Some((_, tag)) => (name.to_owned(), tag.to_owned()),
+        None => (format!("{name}:latest"), "latest".to_owned()),
+    }
+}
+
 fn archive(name: &str, manifest: &Blob, config: &Blob, layer: &Blob) -> Result<Vec<u8>> {
     let mut described = manifest.descriptor();
     described["platform"] = json!({ "architecture": architecture(), "os": "linux" });
-    let tag = name.rsplit_once(':').map_or("latest", |(_, tag)| tag);
+    let (name, tag) = tagged(name);
     described["annotations"] = json!({
-        "io.containerd.image.name": full_name(name),
+        "io.containerd.image.name": full_name(&name),
         "org.opencontainers.image.ref.name": tag,
     });
     let index = json!({
@@ -214,6 +224,35 @@ mod tests {
         assert_eq!(manifest["layers"][0]["size"], size);
         let unpacked = digest(&layer(&Root::new(b"program".to_vec())).unwrap());
         assert_eq!(config["rootfs"]["diff_ids"][0], unpacked);
+    }
+
+    #[test]
+    fn a_registry_s_port_is_no_tag_and_no_tag_is_latest() {
+        for (name, full, tag) in [
+            ("riwaq", "riwaq:latest", "latest"),
+            ("riwaq:1", "riwaq:1", "1"),
+            (
+                "registry.example:5000/riwaq",
+                "registry.example:5000/riwaq:latest",
+                "latest",
+            ),
+            (
+                "registry.example:5000/riwaq:1",
+                "registry.example:5000/riwaq:1",
+                "1",
+            ),
+        ] {
+            let root = Root::new(b"program".to_vec());
+            let image = build(&root, name, Packing::Plain).unwrap();
+            let files = files(&image.archive);
+            let json = |name: &str| -> Value { serde_json::from_slice(&files[name]).unwrap() };
+            assert_eq!(json("manifest.json")[0]["RepoTags"], json!([full]));
+            let index = json("index.json");
+            let annotations = &index["manifests"][0]["annotations"];
+            assert_eq!(annotations["org.opencontainers.image.ref.name"], tag);
+            let known = &annotations["io.containerd.image.name"];
+            assert_eq!(*known, full_name(full));
+        }
     }
 
     #[test]
