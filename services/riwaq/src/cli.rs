@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+/// A password by the environment is not seen by whoever lists processes.
+pub(crate) const DEMO_PASSWORD: &str = "RIWAQ_DEMO_PASSWORD";
+
 /// A university's digital workspace.
 #[derive(Debug, Parser)]
 #[command(name = "riwaq", version)]
@@ -78,7 +81,7 @@ pub(crate) struct Dev {
     #[command(flatten)]
     pub(crate) listen: Listen,
     /// The password of the demonstration accounts, in place of generated ones
-    #[arg(long, value_name = "PASSWORD")]
+    #[arg(long, value_name = "PASSWORD", env = DEMO_PASSWORD, hide_env_values = true)]
     pub(crate) demo_password: Option<String>,
     /// Make no demonstration accounts
     #[arg(long, conflicts_with = "demo_password")]

@@ -9,7 +9,7 @@ use riwaq_kit::config::{Loader, process_environment, render};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::cli::{Listen, Sources};
+use crate::cli::{DEMO_PASSWORD, Listen, Sources};
 use crate::roles;
 
 mod adapters;
@@ -24,6 +24,13 @@ const DEVELOPMENT: &str = "auth.registration = true\nserver.drain_delay_seconds 
 
 /// Long enough for whoever shares requests out among processes to have looked, and to have seen that this one ends.
 const DRAIN_DELAY_SECONDS: u64 = 3;
+
+/// The variables that are settings: that of a flag is none, and every command of a pod has it.
+fn settings(
+    variables: impl Iterator<Item = (String, String)>,
+) -> impl Iterator<Item = (String, String)> {
+    variables.filter(|(name, _)| name != DEMO_PASSWORD)
+}
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -139,7 +146,7 @@ impl Config {
         loader = loader
             .ignore("RIWAQ_TEST_")
             .ignore("RIWAQ_CACHE")
-            .environment(process_environment());
+            .environment(settings(process_environment()));
         if let Some(folder) = &sources.data_dir {
             let folder = folder.to_str().context("--data-dir is not Unicode")?;
             loader = loader.flag("--data-dir", "data_dir", folder);

@@ -26,6 +26,18 @@ fn what_acme_leaves_is_in_the_data_folder_unless_said_otherwise() {
 }
 
 #[test]
+fn the_demonstrations_password_is_no_setting_and_its_neighbours_are_refused() {
+    let loaded = |name: &str| {
+        let variables = [(name.to_owned(), "a-password".to_owned())];
+        let loader = Loader::new().environment(settings(variables.into_iter()));
+        loader.load::<Config>().map(|_| ())
+    };
+    loaded("RIWAQ_DEMO_PASSWORD").unwrap();
+    let refused = loaded("RIWAQ_DEMO_PASSWORD_FILE").unwrap_err().to_string();
+    assert!(refused.contains("RIWAQ_DEMO_PASSWORD_FILE"), "{refused}");
+}
+
+#[test]
 fn tls_is_the_public_listener_s_alone() {
     assert!(by_acme("").of_role("gateway").server.tls.is_some());
     for role in roles::ROLES.iter().filter(|role| role.name != "gateway") {
