@@ -3,33 +3,59 @@
 set -eu
 
 say() { echo "main job: $*"; }
-fail() { say "FAILED: $*"; exit 1; }
+# Not to the output: that is often taken for an answer.
+fail() { say "FAILED: $*" >&2; exit 1; }
 # `--insecure` where the gateway speaks TLS itself: its certificate is for its public name, not for the Service's.
 ask() { curl --silent --show-error --insecure --fail-with-body --max-time 30 "$@"; }
-id() { sed 's/^{"id":"\([^"]*\)".*/\1/'; }
+# WHAT, then curl's arguments: leaves the answer in `answer`. Not in a pipe, which would go on after a refusal.
+must() {
+    what=$1
+    shift
+    answer=$(ask "$@") || fail "$what: $answer"
+}
+# WHAT and a pattern, then curl's arguments: prints what the pattern's group is in the answer.
+pick() {
+    what=$1 pattern=$2
+    shift 2
+    must "$what" "$@"
+    found=$(printf '%s\n' "$answer" | sed -n "s/$pattern/\1/p")
+    [ -n "$found" ] || fail "$what: what was looked for is not in the answer"
+    printf '%s\n' "$found"
+}
+id='^{"id":"\([^"]*\)".*'
+# A text within one of JSON.
+escaped() { printf '%s' "$1" | sed 's/["\\]/\\&/g'; }
+# By the input: a password that is an argument is seen by whoever lists processes.
 token() {
-    ask "$BASE_URL/api/auth/login" --json "{\"email\":\"$1\",\"password\":\"$2\"}" |
-        sed 's/.*"access_token":"\([^"]*\)".*/\1/'
+    printf '{"email":"%s","password":"%s"}' "$(escaped "$1")" "$(escaped "$2")" |
+        pick "signing in as $1" '.*"access_token":"\([^"]*\)".*' "$BASE_URL/api/auth/login" --json @-
 }
 
-teacher="authorization: Bearer $(token "$TEACHER_EMAIL" "$TEACHER_PASSWORD")"
-student="authorization: Bearer $(token "$STUDENT_EMAIL" "$STUDENT_PASSWORD")"
+teacher=$(token "$TEACHER_EMAIL" "$TEACHER_PASSWORD")
+teacher="authorization: Bearer $teacher"
+student=$(token "$STUDENT_EMAIL" "$STUDENT_PASSWORD")
+student="authorization: Bearer $student"
 say "teacher and student are signed in"
+
+course='' conversation=''
+tidy() {
+    [ -z "$conversation" ] || ask -X DELETE "$BASE_URL/api/chatbot/conversations/$conversation" -H "$student" >/dev/null ||
+        say "the conversation $conversation is left"
+    [ -z "$course" ] || ask -X DELETE "$BASE_URL/api/courses/$course" -H "$teacher" >/dev/null || say "the course $course is left"
+}
+trap tidy EXIT
 
 # A word that is in no other document: what is found is what was sent.
 word="congestion$(date +%s)"
-course=$(ask "$BASE_URL/api/courses" -H "$teacher" --json "{\"title\":\"helm test $word\",\"description\":\"\",\"visibility\":\"open\"}" | id)
-tidy() {
-    ask -X DELETE "$BASE_URL/api/courses/$course" -H "$teacher" >/dev/null || say "the course $course is left"
-}
-trap tidy EXIT
+course=$(pick "making a course" "$id" "$BASE_URL/api/courses" -H "$teacher" \
+    --json "{\"title\":\"helm test $word\",\"description\":\"\",\"visibility\":\"open\"}")
 printf '# Transport\n\nLe %s double la fenêtre à chaque aller-retour.\n' "$word" >/tmp/notes.md
-file=$(ask "$BASE_URL/api/courses/$course/files" -H "$teacher" -F 'file=@/tmp/notes.md;type=text/markdown' | id)
-ask -X PATCH "$BASE_URL/api/courses/$course" -H "$teacher" --json '{"status":"published"}' >/dev/null
+file=$(pick "sending a document" "$id" "$BASE_URL/api/courses/$course/files" -H "$teacher" -F 'file=@/tmp/notes.md;type=text/markdown')
+must "publishing" -X PATCH "$BASE_URL/api/courses/$course" -H "$teacher" --json '{"status":"published"}'
 say "course $course is published with file $file"
 
-ask "$BASE_URL/api/courses/$course/enrolments" -H "$student" --json '{}' >/dev/null
-ask "$BASE_URL/api/files/$file/link" -H "$student" | grep -q '"url"' || fail "no link"
+must "enrolling" "$BASE_URL/api/courses/$course/enrolments" -H "$student" --json '{}'
+pick "a link" '.*"url":"\([^"]*\)".*' "$BASE_URL/api/files/$file/link" -H "$student" >/dev/null
 say "the student is enrolled and has a link"
 
 # The index follows: asked until it knows, for a minute at most.
@@ -41,8 +67,8 @@ until ask -G "$BASE_URL/api/search" -H "$student" --data-urlencode "q=$word" | g
 done
 say "the search finds it"
 
-conversation=$(ask "$BASE_URL/api/chatbot/conversations" -H "$student" --json '{}' | id)
-answer=$(ask -N "$BASE_URL/api/chatbot/conversations/$conversation/messages" -H "$student" -H 'accept: text/event-stream' \
-    --json "{\"content\":\"Que double le $word ?\"}")
-echo "$answer" | grep -q "$file" || fail "the answer does not quote the file: $answer"
+conversation=$(pick "a conversation" "$id" "$BASE_URL/api/chatbot/conversations" -H "$student" --json '{}')
+must "asking the assistant" -N "$BASE_URL/api/chatbot/conversations/$conversation/messages" -H "$student" \
+    -H 'accept: text/event-stream' --json "{\"content\":\"Que double le $word ?\"}"
+printf '%s\n' "$answer" | grep -q "$file" || fail "the answer does not quote the file: $answer"
 say "the assistant quotes it: done"
