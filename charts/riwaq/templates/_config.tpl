@@ -79,6 +79,10 @@
 {{- end }}
 {{- if eq (dig "blobs" "engine" "folder" $config) "s3" }}
 {{- $_ := set $found "s3" (dict "addresses" (list (dig "blobs" "s3" "endpoint" "" $config)) "default" 443) }}
+{{- with dig "blobs" "s3" "public_endpoint" "" $config }}
+{{- /* Browsers use it, and the doctor looks at its certificate. It is outside, wherever the endpoint is. */}}
+{{- $_ := set $found "s3-public" (dict "addresses" (list .) "default" 443) }}
+{{- end }}
 {{- end }}
 {{- if eq (dig "index" "engine" "tantivy" $config) "opensearch" }}
 {{- $_ := set $found "opensearch" (dict "addresses" (dig "index" "opensearch" "urls" (list) $config) "default" 9200) }}

@@ -69,8 +69,7 @@ readinessProbe:
 {{/* The pod of a component that serves: (dict "root" $ "component" "auth" "args" (list ...) "resources" $map "env" (list ...)). */}}
 {{- define "riwaq.pod" -}}
 {{- $values := .root.Values }}
-{{- $public := eq .component (include "riwaq.public" .root) }}
-{{- $tls := and $public $values.tls.existingSecret -}}
+{{- $tls := include "riwaq.certificate" . -}}
 metadata:
   labels:
     {{- include "riwaq.selector" . | nindent 4 }}
@@ -118,11 +117,8 @@ spec:
         {{- if eq .component "all" }}
         - {name: data, mountPath: /data}
         {{- end }}
-        {{- if $tls }}
-        - {name: tls, mountPath: /etc/riwaq/tls, readOnly: true}
-        {{- end }}
   volumes:
-    {{- include "riwaq.volumes" (dict "root" .root "config" (include "riwaq.name" .root)) | nindent 4 }}
+    {{- include "riwaq.volumes" (dict "root" .root "component" .component "config" (include "riwaq.name" .root)) | nindent 4 }}
     {{- if eq .component "all" }}
     - name: data
       {{- if $values.persistence.enabled }}
@@ -131,10 +127,11 @@ spec:
       emptyDir: {}
       {{- end }}
     {{- end }}
-    {{- if $tls }}
-    - name: tls
-      secret: {secretName: {{ $values.tls.existingSecret }}, defaultMode: 0440}
-    {{- end }}
+{{- end }}
+
+{{/* The Secret of the gateway's certificate, for a component that reads it: the doctor does, too. */}}
+{{- define "riwaq.certificate" -}}
+{{- if has .component (list (include "riwaq.public" .root) "test-doctor") }}{{ .root.Values.tls.existingSecret }}{{ end }}
 {{- end }}
 
 {{/* Of every container that runs the program. */}}
@@ -144,9 +141,12 @@ spec:
 {{- if .root.Values.caConfigMap }}
 - {name: ca, mountPath: /etc/riwaq/ca, readOnly: true}
 {{- end }}
+{{- if include "riwaq.certificate" . }}
+- {name: tls, mountPath: /etc/riwaq/tls, readOnly: true}
+{{- end }}
 {{- end }}
 
-{{/* Their volumes: (dict "root" $ "config" "name of the ConfigMap"). */}}
+{{/* Their volumes: (dict "root" $ "component" "auth" "config" "name of the ConfigMap"). */}}
 {{- define "riwaq.volumes" -}}
 - name: config
   configMap: {name: {{ .config }}}
@@ -155,6 +155,10 @@ spec:
 {{- with .root.Values.caConfigMap }}
 - name: ca
   configMap: {name: {{ . }}}
+{{- end }}
+{{- with include "riwaq.certificate" . }}
+- name: tls
+  secret: {secretName: {{ . }}, defaultMode: 0440}
 {{- end }}
 {{- end }}
 

@@ -82,6 +82,10 @@ pub(crate) fn variants() -> Vec<Variant> {
             "roles, everything",
             &[ROLES, "xtask/src/chart/variants/roles.yaml"],
         ),
+        Variant::new(
+            "roles, TLS of its own",
+            &[ROLES, "xtask/src/chart/variants/roles-tls.yaml"],
+        ),
     ]
 }
 
@@ -94,6 +98,26 @@ fn refused() -> Vec<(Variant, &'static str)> {
         (all().with("mode=some"), "mode"),
         (all().with("drain.delaySeconds=five"), "delaySeconds"),
         (all().with("publicUrl=riwaq.school.example"), "publicUrl"),
+        (
+            all().with("publicUrl=http://riwaq.school.example"),
+            "publicUrl",
+        ),
+        (
+            all().with("publicUrl=http://127.0.0.1.example"),
+            "publicUrl",
+        ),
+        (all().with("tls.existingSecret=edge"), "tls.existingSecret"),
+        (
+            Variant::new("refused", &[])
+                .with("tls.existingSecret=edge")
+                .with("httpRoute.enabled=true")
+                .with("httpRoute.parentRefs[0].name=public"),
+            "tls.existingSecret",
+        ),
+        (
+            all().with("service.externalTrafficPolicy=Global"),
+            "externalTrafficPolicy",
+        ),
         (all().with("config.records_engine=sqlite"), "records_engine"),
         (
             all().with("config.server.drain_seconds=3"),
@@ -103,6 +127,14 @@ fn refused() -> Vec<(Variant, &'static str)> {
         (
             roles().with("config.records.engine=sqlite"),
             "config.records.engine",
+        ),
+        (
+            roles().with("config.mail.engine=folder"),
+            "config.mail.engine",
+        ),
+        (
+            roles().with("config.mail.engine=null"),
+            "config.mail.engine",
         ),
         (roles().with("roles.gateway.replica=2"), "replica"),
         (

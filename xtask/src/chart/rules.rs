@@ -1,6 +1,7 @@
 //! What this house asks of every manifest, beyond what an API server would refuse.
 
 mod arrows;
+mod edge;
 mod pods;
 
 use super::arrows::Arrows;
@@ -10,6 +11,7 @@ use super::render::Document;
 pub(crate) fn check(documents: &[Document], program: &Arrows, is_ours: bool) -> Vec<String> {
     let mut findings = pods::findings(documents, is_ours);
     findings.extend(arrows::findings(documents, program));
+    findings.extend(edge::findings(documents));
     for document in documents.iter().filter(|one| one.kind() == "Secret") {
         findings.push(format!(
             "{} is a Secret: secrets are made by whoever installs",

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::pods;
+use super::{edge, pods};
 use crate::chart::arrows::Arrows;
 use crate::chart::render::Document;
 
@@ -36,6 +36,7 @@ pub(super) fn findings(documents: &[Document], program: &Arrows) -> Vec<String> 
         differ("may be called by", &callers, &within, &mut findings);
         mail(&policies, program, &roles, &mut findings);
         reachable(documents, program, &mut findings);
+        findings.extend(unexamined(documents, &policies));
     }
     findings
 }
@@ -138,6 +139,55 @@ fn mail(
     }
 }
 
+/// The doctor is let through to every address of the configuration.
+fn unexamined(documents: &[Document], policies: &[&Document]) -> Vec<String> {
+    let doctor = policies.iter().find(|one| selected(one) == "test-doctor");
+    let Some(doctor) = doctor else {
+        return Vec::new();
+    };
+    let rules = doctor.value["spec"]["egress"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    let ports = rules.flat_map(|rule| rule["ports"].as_array().into_iter().flatten());
+    let open: BTreeSet<u64> = ports.filter_map(|port| port["port"].as_u64()).collect();
+    let addresses = addresses(edge::config(documents));
+    addresses
+        .into_iter()
+        .filter(|(_, port)| !open.contains(port))
+        .map(|(address, _)| format!("by its policy the doctor may not reach {address}"))
+        .collect()
+}
+
+/// Every address of HTTP in a configuration, with its port, but for those of the program itself.
+fn addresses(config: &str) -> Vec<(&str, u64)> {
+    let mut found = Vec::new();
+    let mut section = "";
+    for line in config.lines().map(str::trim) {
+        if line.starts_with('[') {
+            section = line;
+        } else if section != "[peers]" && !line.starts_with("public_url ") {
+            let texts = line.split('"').skip(1).step_by(2);
+            found.extend(texts.filter_map(|text| Some((text, port(text)?))));
+        }
+    }
+    found
+}
+
+fn port(address: &str) -> Option<u64> {
+    let (scheme, rest) = address.split_once("://")?;
+    let host = rest.split('/').next().unwrap_or(rest);
+    let usual = match scheme {
+        "https" => 443,
+        "http" => 80,
+        _ => return None,
+    };
+    let said = host
+        .rsplit_once(':')
+        .and_then(|(_, port)| port.parse().ok());
+    Some(said.unwrap_or(usual))
+}
+
 /// Roles that ask each other become ready by it: each has to be found before it is.
 fn reachable(documents: &[Document], program: &Arrows, findings: &mut Vec<String>) {
     let services = documents.iter().filter(|one| one.kind() == "Service");
@@ -213,6 +263,30 @@ spec:
     fn mail_is_for_roles_that_send_it() {
         let mailing = fine().replacen("port: 8080", "port: 587", 1);
         assert_eq!(found(&mailing).len(), 1);
+    }
+
+    #[test]
+    fn the_doctor_is_let_through_to_every_address() {
+        let config = "\n---\nkind: ConfigMap\ndata:\n  riwaq.toml: |\n    public_url = \"https://school.example:1\"\n    \
+                      [blobs.s3]\n    endpoint = \"http://s3:9000\"\n    [index.opensearch]\n    \
+                      urls = [\"https://a\", \"https://b:9200/\"]\n    [peers]\n    auth = \"http://auth:2\"\n";
+        let doctor = |ports: &str| {
+            format!(
+                "\n---\nkind: NetworkPolicy\nspec:\n  podSelector: {{matchLabels: {{{COMPONENT}: test-doctor}}}}\n  egress: [{{ports: [{ports}]}}]\n"
+            )
+        };
+        let all = "{port: 9000}, {port: 443}, {port: 9200}";
+        let of = |ports: &str| found(&(fine() + config + &doctor(ports)));
+        assert_eq!(of(all), Vec::<String>::new());
+        for (port, address) in [
+            ("9000", "http://s3:9000"),
+            ("443", "https://a"),
+            ("9200", "https://b:9200/"),
+        ] {
+            let missing = of(&all.replace(&format!("port: {port}}}"), "port: 1}"));
+            let said = format!("by its policy the doctor may not reach {address}");
+            assert_eq!(missing, [said]);
+        }
     }
 
     #[test]

@@ -88,6 +88,12 @@ fn of_pod(document: &Document, spec: &Value, is_ours: bool, drain: u64) -> Vec<S
             ask(false, what);
         }
     }
+    let annotations = &document.value["metadata"]["annotations"];
+    let is_test = annotations["helm.sh/hook"] == "test";
+    ask(
+        !is_test || annotations["helm.sh/hook-delete-policy"] == "before-hook-creation",
+        "`helm test --logs` does not find it after its end",
+    );
     if serves {
         let grace = spec["terminationGracePeriodSeconds"].as_u64().unwrap_or(30);
         ask(grace > drain, "it is killed before it has drained");
@@ -117,6 +123,10 @@ fn of_container(container: &Value, serves: bool, is_ours: bool) -> Vec<&'static 
         (
             security["privileged"].is_null(),
             "a container is privileged",
+        ),
+        (
+            !container["args"].to_string().contains("$("),
+            "a variable is an argument, which whoever lists processes sees",
         ),
         (
             !container["resources"]["limits"]["memory"].is_null(),
@@ -181,6 +191,14 @@ spec:
                 "readOnlyRootFilesystem: false",
             ),
             ("drop: [ALL]", "drop: [CHOWN]"),
+            (
+                "    - securityContext:",
+                "    - args: [--password, $(PASSWORD)]\n      securityContext:",
+            ),
+            (
+                "{name: test}",
+                "{name: test, annotations: {helm.sh/hook: test, helm.sh/hook-delete-policy: hook-succeeded}}",
+            ),
             ("drop: [ALL]", "drop: [ALL], add: [NET_RAW]"),
             ("limits: {memory: 1Mi}", "limits: {}"),
             ("requests: {cpu: 1m}", "requests: {}"),
