@@ -9,7 +9,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use futures::future::BoxFuture;
-use http::{Request, Response};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -46,15 +47,17 @@ struct Connections {
     builder: Arc<Builder<TokioExecutor>>,
     router: Router,
     tls: Option<ListenerTls>,
+    leaving: CancellationToken,
 }
 
 impl Listening {
     /// Accepts until `stop`; then returns the connections that are left, each told to end after its requests.
-    /// Connections are tasks of `tasks`.
+    /// From `leaving` on every answer asks its client for another connection. Connections are tasks of `tasks`.
     pub(super) async fn accept(
         self,
         config: &ServerConfig,
         tasks: &TaskGroup,
+        leaving: CancellationToken,
         stop: CancellationToken,
     ) -> GracefulShutdown {
         let graceful = GracefulShutdown::new();
@@ -65,6 +68,7 @@ impl Listening {
             builder: Arc::new(builder(config)),
             router: self.router,
             tls: self.tls,
+            leaving,
         };
         loop {
             let accepted = stop
@@ -150,6 +154,7 @@ impl Connections {
             router: self.router,
             peer,
             outgoing,
+            leaving: self.leaving,
         };
         let connection = self
             .builder
@@ -166,6 +171,7 @@ struct PeerService {
     router: Router,
     peer: SocketAddr,
     outgoing: Option<Outgoing>,
+    leaving: CancellationToken,
 }
 
 impl hyper::service::Service<Request<Incoming>> for PeerService {
@@ -176,15 +182,28 @@ impl hyper::service::Service<Request<Incoming>> for PeerService {
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(ConnectInfo(self.peer));
         let asked = (request.method().clone(), request.version());
-        let outgoing = self.outgoing.clone();
+        let (outgoing, leaving) = (self.outgoing.clone(), self.leaving.clone());
         // A router is always ready, and cheap to clone.
         let answer = self.router.clone().call(request.map(Body::new));
         Box::pin(async move {
-            let response = answer.await?;
+            let mut response = answer.await?;
+            if leaving.is_cancelled() {
+                ask_to_leave(asked.1, &mut response);
+            }
             Ok(match outgoing {
                 Some(outgoing) => outgoing.take_over(&asked.0, asked.1, response),
                 None => response,
             })
         })
+    }
+}
+
+/// The client comes back over another connection, to whoever stays. Without this it would learn of the end when the connection
+/// closes, perhaps with a request of its own on the way (RFC 9112, section 9.6). HTTP/2 has a word of its own for it.
+fn ask_to_leave(version: Version, response: &mut Response<Body>) {
+    let is_http1 = matches!(version, Version::HTTP_10 | Version::HTTP_11);
+    if is_http1 && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
     }
 }

@@ -96,8 +96,8 @@ impl Process {
         self.groups.push(service.tasks);
     }
 
-    /// Serves `service` on `listener` until `shutdown`; then drains: says that it is not ready, stops
-    /// accepting, waits for requests and tasks, and cuts off what stays too long.
+    /// Serves `service` on `listener` until `shutdown`; then drains: says that it is not ready and asks clients for
+    /// another connection, stops accepting, waits for requests and tasks, and cuts off what stays too long.
     ///
     /// # Errors
     /// See [`ServeError`].
@@ -198,10 +198,11 @@ impl Process {
         health.set_started();
         tracing::info!(service = name, %address, "serving");
 
-        let stop = CancellationToken::new();
-        let accepting = listeners
-            .into_iter()
-            .map(|listening| listening.accept(&self.config, &connections, stop.clone()));
+        let (leaving, stop) = (CancellationToken::new(), CancellationToken::new());
+        let accept = |listening: Listening| {
+            listening.accept(&self.config, &connections, leaving.clone(), stop.clone())
+        };
+        let accepting = listeners.into_iter().map(accept);
         let accepting = join_all(accepting);
         tokio::pin!(accepting);
         tokio::select! {
@@ -209,6 +210,7 @@ impl Process {
             _ = &mut accepting => {}
         }
         health.set_draining();
+        leaving.cancel();
         tracing::info!(service = name, "draining");
         let delay = Duration::from_secs(self.config.drain_delay_seconds);
         let _ = tokio::time::timeout(delay, &mut accepting).await;

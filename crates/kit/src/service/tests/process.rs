@@ -210,6 +210,44 @@ async fn a_drain_finishes_requests_and_changes_and_stops_accepting() {
 }
 
 #[tokio::test]
+async fn before_it_ends_every_answer_asks_for_another_connection() {
+    let service = Service::new("leaving", TaskGroup::new()).rest(
+        Router::new().route("/x", get(async || "here")),
+        OpenApi::default(),
+    );
+    let config = ServerConfig {
+        drain_delay_seconds: 2,
+        ..ServerConfig::default()
+    };
+    let running = start(service, config, false).await;
+    let (head, _) = running.get("/x").await;
+    assert!(!head.headers.contains_key("connection"));
+    running.stop.send(()).unwrap();
+    // It says that it is not ready, and answers.
+    let until = tokio::time::Instant::now() + Duration::from_secs(60);
+    let request = || {
+        let request = Request::get(format!("http://{}/x", running.address));
+        running.client.request(request.body(Body::empty()).unwrap())
+    };
+    loop {
+        let answer = request().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        if answer
+            .headers()
+            .get("connection")
+            .is_some_and(|value| value == "close")
+        {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < until, "it never asks");
+    }
+    assert_eq!(
+        running.ended.await.unwrap().unwrap(),
+        Drained { cut_off: 0 }
+    );
+}
+
+#[tokio::test]
 async fn whoever_stays_too_long_is_cut_off() {
     let handler = async || std::future::pending::<String>().await;
     let service = Service::new("stuck", TaskGroup::new())
