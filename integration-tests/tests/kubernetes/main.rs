@@ -12,6 +12,7 @@ mod all;
 mod cluster;
 #[path = "../it/leftovers.rs"]
 mod leftovers;
+mod mail;
 #[path = "../it/main_job.rs"]
 mod main_job;
 mod pods;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use riwaq_integration_tests::{School, World};
+use riwaq_test_kit::ChaosProxy;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
@@ -24,13 +25,17 @@ pub(crate) struct Release<'a> {
     pub(crate) namespace: &'a Namespace<'a>,
     values: NamedTempFile,
     chart: String,
+    /// In clear text only a loopback address is a public one: people reach the node's port over it.
+    front: ChaosProxy,
 }
 
 impl<'a> Release<'a> {
     pub(crate) fn new(namespace: &'a Namespace<'a>, own: &Value) -> Result<Self> {
         let cluster = namespace.cluster;
+        let node = format!("{}:{PORT}", cluster.node).parse()?;
+        let front = ChaosProxy::start([node], 0)?;
         let mut values = json!({
-            "publicUrl": url_at(&cluster.node),
+            "publicUrl": format!("http://{}", front.address()),
             "image": {"repository": cluster.repository, "pullPolicy": "Never"},
             "service": {"type": "NodePort", "nodePort": PORT},
             "tests": {"image": cluster.tools},
@@ -43,11 +48,12 @@ impl<'a> Release<'a> {
             namespace,
             values: file,
             chart: chart.display().to_string(),
+            front,
         })
     }
 
     pub(crate) fn url(&self) -> String {
-        url_at(&self.namespace.cluster.node)
+        format!("http://{}", self.front.address())
     }
 
     /// Installs the first image and waits until everything is ready; gives how long the first answer took.
@@ -106,7 +112,7 @@ impl<'a> Release<'a> {
 
     /// What `helm test` says.
     pub(crate) async fn test(&self) -> Result<String> {
-        let args = ["test", NAME, "--logs", "--timeout", TIMEOUT];
+        let args = ["test", NAME, "--timeout", TIMEOUT];
         self.namespace.helm(&args).await
     }
 
@@ -159,10 +165,6 @@ impl Kept {
             .await?;
         course.expect(200).map(|_| ())
     }
-}
-
-fn url_at(node: &str) -> String {
-    format!("http://{node}:{PORT}")
 }
 
 fn merge(into: &mut Value, from: &Value) {

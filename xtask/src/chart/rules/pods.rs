@@ -90,9 +90,10 @@ fn of_pod(document: &Document, spec: &Value, is_ours: bool, drain: u64) -> Vec<S
     }
     let annotations = &document.value["metadata"]["annotations"];
     let is_test = annotations["helm.sh/hook"] == "test";
+    let policy = annotations["helm.sh/hook-delete-policy"].as_str();
     ask(
-        !is_test || annotations["helm.sh/hook-delete-policy"] == "before-hook-creation",
-        "`helm test --logs` does not find it after its end",
+        !is_test || policy.is_some_and(|policy| policy.contains("hook-succeeded")),
+        "it stays when the release is uninstalled",
     );
     if serves {
         let grace = spec["terminationGracePeriodSeconds"].as_u64().unwrap_or(30);
