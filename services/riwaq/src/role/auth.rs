@@ -55,7 +55,10 @@ pub(crate) fn auth(parts: &Parts) -> Result<Auth> {
         clients: clients(parts)?,
         issuing: parts.issuer.issuing(&parts.config),
     };
-    Auth::new(config, deps).context("the auth role")
+    // Of the clients given here only the portal's addresses can be wrong, and they come from one setting.
+    let public_url = &parts.config.public_url;
+    Auth::new(config, deps)
+        .with_context(|| format!("the auth role, with public_url = \"{public_url}\""))
 }
 
 /// The clients that need no registration: every role, the portal and the command line.
