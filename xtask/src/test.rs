@@ -22,6 +22,9 @@ pub(crate) struct Options {
     /// Leave the tests on Kubernetes out, which need root
     #[arg(long)]
     no_cluster: bool,
+    /// Only the tests on Kubernetes
+    #[arg(long, conflicts_with_all = ["no_cluster", "args"])]
+    only_cluster: bool,
     /// Leave the backends running afterwards
     #[arg(long)]
     keep_backends: bool,
@@ -54,6 +57,10 @@ const REQUIRED: &[&str] = &[
 const CLUSTER: &str = "RIWAQ_TEST_CLUSTER";
 
 impl Options {
+    fn has_checks(&self) -> bool {
+        !self.no_checks && !self.only_cluster
+    }
+
     /// A part of the tests does without.
     fn has_cluster(&self) -> bool {
         self.args.is_empty() && !self.no_cluster
@@ -74,7 +81,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         // Told now, and not when everything else has run.
         cluster::ensure_root().context("`--no-cluster` leaves the tests on Kubernetes out")?;
     }
-    if !options.no_checks {
+    if options.has_checks() {
         checks::quick()?;
     }
     let fleet = backends::for_tests()?;
@@ -90,7 +97,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         fleet.wipe()?;
     }
     // A part of the tests leaves most of the matrix empty, which says nothing.
-    let complete = options.args.is_empty();
+    let complete = options.args.is_empty() && !options.only_cluster;
     let missing = if complete { matrix.print() } else { Vec::new() };
     println!(
         "tests: {} passed, {} failed, {} skipped",
@@ -127,7 +134,11 @@ fn with_backends(options: &Options, fleet: &Fleet) -> Result<(Counts, Matrix)> {
         began.elapsed().as_secs()
     );
     let began = Instant::now();
-    let mut tested = tests(options, fleet, &program, &python)?;
+    let mut tested = if options.only_cluster {
+        (Counts::default(), Matrix::default())
+    } else {
+        tests(options, fleet, &program, &python)?
+    };
     println!("tested for {} s", began.elapsed().as_secs());
     // The rest needs the machine for a cluster, and is for naught when a test failed.
     if options.has_cluster() && tested.0.failed == 0 {
@@ -145,9 +156,8 @@ fn on_a_cluster(fleet: &Fleet, program: &Path, python: &Path) -> Result<Counts> 
     cluster.up()?;
     let tested = cluster.takes_the_chart().and_then(|()| {
         let facts = cluster.for_tests(program)?;
-        let mut cargo = process::cargo();
-        cargo.args(["test", "--locked", "--package", "riwaq-integration-tests"]);
-        cargo.args(["--test", "kubernetes", "--", "--show-output"]);
+        let mut cargo = cargo_test_on_a_cluster();
+        cargo.args(["--", "--show-output"]);
         let (counts, _) = counted(told(&mut cargo, fleet, program, python).env(CLUSTER, facts))?;
         Ok(counts)
     });
@@ -158,13 +168,17 @@ fn on_a_cluster(fleet: &Fleet, program: &Path, python: &Path) -> Result<Counts> 
 }
 
 fn check_and_build(options: &Options) -> Result<PathBuf> {
-    if !options.no_checks {
+    if options.has_checks() {
         checks::thorough()?;
     }
     let program = build::build(build::Profile::Debug)?;
     // Compiled before the servers' readiness is waited for.
-    let mut compile = cargo_test(options);
-    process::run(compile.arg("--no-run"))?;
+    if !options.only_cluster {
+        process::run(cargo_test(options).arg("--no-run"))?;
+    }
+    if options.has_cluster() {
+        process::run(cargo_test_on_a_cluster().arg("--no-run"))?;
+    }
     Ok(program)
 }
 
@@ -176,6 +190,13 @@ fn cargo_test(options: &Options) -> Command {
     } else {
         cargo.args(&options.args);
     }
+    cargo
+}
+
+fn cargo_test_on_a_cluster() -> Command {
+    let mut cargo = process::cargo();
+    // Of the workspace: with the features of one package alone much would be compiled anew.
+    cargo.args(["test", "--locked", "--workspace", "--test", "kubernetes"]);
     cargo
 }
 
