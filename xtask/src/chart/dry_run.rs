@@ -31,6 +31,13 @@ pub(crate) fn run(kubectl: impl Fn() -> Command) -> Result<()> {
         let rendered = tools.render(&variant)?;
         manifests += rendered.documents.len();
         let file = folder.join("manifests.yaml");
+        // A pod is refused before its account is there, also where nothing is written.
+        for account in &rendered.documents {
+            if account.kind() == "ServiceAccount" {
+                fs::write(&file, &account.text)?;
+                apply(&file, &[])?;
+            }
+        }
         fs::write(&file, joined(&rendered.documents))?;
         let said = apply(&file, &["--dry-run=server"]).with_context(|| variant.name.clone())?;
         let warnings = said.lines().filter(|line| line.starts_with("Warning:"));
