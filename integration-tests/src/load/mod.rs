@@ -40,6 +40,18 @@ pub enum LoadKind {
     Read,
 }
 
+impl LoadKind {
+    /// Everything that people do.
+    pub const ALL: [Self; 6] = [
+        Self::Upload,
+        Self::Edit,
+        Self::Section,
+        Self::Account,
+        Self::Ask,
+        Self::Read,
+    ];
+}
+
 /// A file that was acknowledged.
 #[derive(Debug, Clone)]
 struct Uploaded {

@@ -5,10 +5,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use riwaq_integration_tests::{Load, ROLES, School, World, rounds};
+use riwaq_integration_tests::{Load, LoadKind, ROLES, School, World, rounds};
 use riwaq_test_kit::Patience;
 
-use crate::faults_roles::{BETWEEN, KINDS, Totals};
+use crate::faults_roles::{BETWEEN, Totals};
 
 /// Rounds where nothing else is said.
 const ROUNDS: u64 = 3;
@@ -46,7 +46,7 @@ async fn kill_one_of_every_role(
     let installation = world.processes()?;
     let mut roles = ROLES.to_vec();
     roles.shuffle(random);
-    let working = load.start(school, &KINDS);
+    let working = load.start(school, &LoadKind::ALL);
     let mut slowest = Duration::ZERO;
     for role in roles {
         working.progress(BETWEEN).await?;

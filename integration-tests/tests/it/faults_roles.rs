@@ -6,14 +6,6 @@ use anyhow::{Context, Result};
 use riwaq_integration_tests::{Load, LoadKind, School, World, rounds};
 use riwaq_test_kit::{Patience, Verdict};
 
-pub(crate) const KINDS: [LoadKind; 6] = [
-    LoadKind::Upload,
-    LoadKind::Edit,
-    LoadKind::Section,
-    LoadKind::Account,
-    LoadKind::Ask,
-    LoadKind::Read,
-];
 /// Rounds where nothing else is said.
 const ROUNDS: u64 = 3;
 /// Operations that end before the next thing is broken, and before it is mended.
@@ -41,7 +33,7 @@ pub(crate) async fn a_rollout_under_load_fails_no_request(world: &mut World) -> 
 
 /// Gives how long the rollout took.
 async fn roll(world: &mut World, school: &School, load: &Load) -> Result<Duration> {
-    let working = load.start(school, &KINDS);
+    let working = load.start(school, &LoadKind::ALL);
     working.progress(BETWEEN).await?;
     let began = Instant::now();
     world.restart().await?;

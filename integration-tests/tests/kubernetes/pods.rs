@@ -27,7 +27,6 @@ struct Victim {
 pub(crate) async fn each_is_killed(
     namespace: &Namespace<'_>,
     world: &World,
-    kinds: &[LoadKind],
     between: u64,
 ) -> Result<()> {
     for victim in victims(namespace).await? {
@@ -35,7 +34,7 @@ pub(crate) async fn each_is_killed(
         let school = School::open(world).await?;
         let load = Load::on_a_new_course(&school, Patience::default()).await?;
         let steady = Steady::start(&school.student);
-        let working = load.start(&school, kinds);
+        let working = load.start(&school, &LoadKind::ALL);
         working.progress(between).await?;
         kill_process_of(&victim.container)?;
         let back = is_back(namespace, &victim).await?;

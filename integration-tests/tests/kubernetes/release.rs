@@ -58,25 +58,9 @@ impl<'a> Release<'a> {
 
     /// Installs the first image and waits until everything is ready; gives how long the first answer took.
     pub(crate) async fn install(&self) -> Result<Duration> {
-        let tag = self.tag(0);
-        let values = self.values();
         let url = self.url();
-        let args = [
-            "install",
-            NAME,
-            &self.chart,
-            "--values",
-            &values,
-            "--set",
-            &tag,
-            "--wait",
-            "--timeout",
-            TIMEOUT,
-        ];
-        let (installed, answered) = tokio::join!(
-            self.namespace.helm(&args),
-            first_answer(&url, ANSWERED_WITHIN)
-        );
+        let answered = first_answer(&url, ANSWERED_WITHIN);
+        let (installed, answered) = tokio::join!(self.bring("install", 0), answered);
         installed?;
         answered
     }
@@ -84,12 +68,14 @@ impl<'a> Release<'a> {
     /// To the second image, which is the same program by another name; gives how long it took.
     pub(crate) async fn upgrade(&self) -> Result<Duration> {
         let began = Instant::now();
-        let tag = self.tag(1);
-        let values = self.values();
-        let args = [
-            "upgrade",
-            NAME,
-            &self.chart,
+        self.bring("upgrade", 1).await?;
+        Ok(began.elapsed())
+    }
+
+    async fn bring(&self, how: &str, tag: usize) -> Result<()> {
+        let tag = format!("image.tag={}", self.namespace.cluster.tags[tag]);
+        let values = self.values.path().display().to_string();
+        let flags = [
             "--values",
             &values,
             "--set",
@@ -98,8 +84,8 @@ impl<'a> Release<'a> {
             "--timeout",
             TIMEOUT,
         ];
-        self.namespace.helm(&args).await?;
-        Ok(began.elapsed())
+        let args = [&[how, NAME, &self.chart], &flags[..]].concat();
+        self.namespace.helm(&args).await.map(|_| ())
     }
 
     /// Back to the one before.
@@ -125,14 +111,6 @@ impl<'a> Release<'a> {
 
     pub(crate) async fn world(&self, admin: &str, password: &str) -> Result<World> {
         World::installed(&self.url(), admin, password).await
-    }
-
-    fn tag(&self, number: usize) -> String {
-        format!("image.tag={}", self.namespace.cluster.tags[number])
-    }
-
-    fn values(&self) -> String {
-        self.values.path().display().to_string()
     }
 }
 

@@ -18,14 +18,6 @@ use crate::release::{Kept, Release};
 
 const ADMIN: &str = "admin@riwaq.test";
 const PASSWORD: &str = "a-password-of-the-administrator";
-const KINDS: [LoadKind; 6] = [
-    LoadKind::Upload,
-    LoadKind::Edit,
-    LoadKind::Section,
-    LoadKind::Account,
-    LoadKind::Ask,
-    LoadKind::Read,
-];
 /// Operations that end before the next thing is broken.
 const BETWEEN: u64 = 12;
 /// Pods of each role.
@@ -58,7 +50,7 @@ async fn steps(namespace: &Namespace<'_>, share: &Share) -> Result<()> {
     let kept = Kept::make(&mut world).await?;
     helm_test(&release, &world).await?;
     rollouts(&release, &world).await?;
-    pods::each_is_killed(namespace, &world, &KINDS, BETWEEN).await?;
+    pods::each_is_killed(namespace, &world, BETWEEN).await?;
     release.uninstall().await?;
     release.install().await?;
     kept.is_there(&world).await?;
@@ -195,7 +187,7 @@ async fn rollouts(release: &Release<'_>, world: &World) -> Result<()> {
     for what in ["upgrade", "rollback"] {
         let load = Load::on_a_new_course(&school, Patience::default()).await?;
         let steady = Steady::start(&school.student);
-        let working = load.start(&school, &KINDS);
+        let working = load.start(&school, &LoadKind::ALL);
         working.progress(BETWEEN).await?;
         let took = if what == "upgrade" {
             release.upgrade().await?
