@@ -205,7 +205,10 @@ impl Outbox {
         op_id: Uuid,
     ) -> Result<Intent> {
         let bucket = bucket_of(aggregate_id, self.shared.options.buckets);
-        self.shared.prepare(bucket).await?;
+        self.shared
+            .prepare(bucket)
+            .await
+            .map_err(without_a_pointer)?;
         let intended_at = self.shared.clock.now();
         let intent = Intent {
             service: self.shared.service.clone(),
@@ -224,14 +227,9 @@ impl Outbox {
             .store
             .put_at(&intent, intent.timestamp_micros())
             .await;
-        match written {
-            Ok(()) => Ok(intent),
-            // The pointer may be there, and what it points to will not be: the relay drops it.
-            Err(RecordsError::Unknown { reason }) => {
-                Err(RecordsError::Unavailable { reason }.into())
-            }
-            Err(error) => Err(error.into()),
-        }
+        // The pointer may be there, and what it points to will not be: the relay drops it.
+        written.map_err(|error| without_a_pointer(error.into()))?;
+        Ok(intent)
     }
 
     /// Deletes the pointer of a write that surely did not happen. What stays is dropped by the relay.
@@ -288,6 +286,16 @@ impl Shared {
             batch.write().await?;
         }
         Ok(())
+    }
+}
+
+/// Whatever became of a pointer, the version was not written: that is known.
+fn without_a_pointer(error: Error) -> Error {
+    match error {
+        Error::Records(RecordsError::Unknown { reason }) => {
+            RecordsError::Unavailable { reason }.into()
+        }
+        error => error,
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::lab::Lab;
 use crate::world::{Change, Note, NoteByOwner, World, change, note, wanted};
+use riwaq_aggregates::records::RecordsError;
 use riwaq_aggregates::records::faults::CrashPoint;
 use riwaq_aggregates::{Act, Draft, Error, Version, new_op_id};
 use riwaq_clock::Clock as _;
@@ -120,6 +121,24 @@ pub async fn a_client_that_repeats_an_unknown_creation_gets_what_it_made(lab: La
     assert_eq!(other.unwrap_err(), Error::Exists { kind: "note" });
     world.settle().await;
     world.assert_converged(&[world.id(1)]).await;
+}
+
+pub async fn what_fails_before_the_version_is_known_to_have_done_nothing(lab: Lab) {
+    // The bucket's row and the pointer: the answer to either is lost.
+    for write in [1, 2] {
+        let mut world = World::new(lab.engine().await).await;
+        world.faulty.crash_at(write, CrashPoint::After);
+        let draft = Draft::new("created", note("sara"));
+        let failed = world.notes.create(&world.id(1), Act::system(), draft).await;
+        assert!(world.faulty.is_dead());
+        let known = matches!(
+            failed,
+            Err(Error::Records(RecordsError::Unavailable { .. }))
+        );
+        assert!(known, "write {write}: {failed:?}");
+        world.restart();
+        assert_eq!(world.notes.load(&world.id(1)).await.unwrap(), None);
+    }
 }
 
 pub async fn the_relay_dies_at_any_write_and_another_finishes(lab: Lab) {

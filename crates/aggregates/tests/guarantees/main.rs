@@ -50,6 +50,7 @@ macro_rules! cases {
 const CASES: &[Case] = cases![
     crash::a_crash_at_any_write_loses_nothing_that_was_acknowledged,
     crash::a_client_that_repeats_an_unknown_creation_gets_what_it_made,
+    crash::what_fails_before_the_version_is_known_to_have_done_nothing,
     crash::the_relay_dies_at_any_write_and_another_finishes,
     crash::a_pointer_without_a_version_is_dropped_only_when_no_write_can_be_under_way,
     crash::a_long_downtime_hides_no_change,
