@@ -133,6 +133,9 @@ fn with_backends(options: &Options, fleet: &Fleet) -> Result<(Counts, Matrix)> {
         "checked, built and started after {} s",
         began.elapsed().as_secs()
     );
+    if options.has_cluster() {
+        cluster::install_meanwhile();
+    }
     let began = Instant::now();
     let mut tested = if options.only_cluster {
         (Counts::default(), Matrix::default())

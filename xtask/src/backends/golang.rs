@@ -31,7 +31,7 @@ pub(crate) fn build(what: &Go, folder: &Path) -> Result<PathBuf> {
     Ok(folder.join(name))
 }
 
-/// Builds `commands` of a module of this repository into `folder`.
+/// Builds `commands` of a module of this repository into `folder`, with what nobody else wants of the processors.
 pub(crate) fn build_module(
     source: &Path,
     commands: &[&str],
@@ -39,8 +39,9 @@ pub(crate) fn build_module(
     folder: &Path,
 ) -> Result<()> {
     let _held = install::hold_tool(folder, "go")?;
-    let mut go = Command::new("nice");
-    go.args(["-n", "10"])
+    // Tests with limits of seconds may run beside it.
+    let mut go = Command::new("chrt");
+    go.args(["--idle", "0"])
         .arg(program())
         .args([
             "build",

@@ -74,6 +74,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
 }
 
+/// Installs what is missing while something else is done, with what that leaves of the processors. Whoever needs it waits for
+/// it, and is told when it failed.
+pub(crate) fn install_meanwhile() {
+    std::thread::spawn(Programs::install);
+}
+
 /// Fails for anybody else.
 pub(crate) fn ensure_root() -> Result<()> {
     ensure!(

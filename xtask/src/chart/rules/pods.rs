@@ -198,7 +198,7 @@ spec:
             ),
             (
                 "{name: test}",
-                "{name: test, annotations: {helm.sh/hook: test, helm.sh/hook-delete-policy: hook-succeeded}}",
+                "{name: test, annotations: {helm.sh/hook: test, helm.sh/hook-delete-policy: before-hook-creation}}",
             ),
             ("drop: [ALL]", "drop: [ALL], add: [NET_RAW]"),
             ("limits: {memory: 1Mi}", "limits: {}"),
@@ -227,6 +227,7 @@ spec:
         );
         assert_eq!(found(&text).len(), 3);
     }
+
     #[test]
     fn a_pod_has_the_time_that_its_configuration_drains_for() {
         let config = "kind: ConfigMap\ndata:\n  riwaq.toml: |\n    drain_delay_seconds = 5\n    drain_seconds = 25\n---\n";
