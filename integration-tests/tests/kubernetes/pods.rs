@@ -62,9 +62,11 @@ pub(crate) async fn each_is_killed(
 async fn victims(namespace: &Namespace<'_>) -> Result<Vec<Victim>> {
     let pods = namespace.get(&["pods", "--selector", SERVING]).await?;
     let pods = pods["items"].as_array().context("items")?;
-    let running = pods
-        .iter()
-        .filter(|pod| pod["status"]["phase"] == "Running");
+    // One that ends after a rollout still runs for a while.
+    let stays = |pod: &&Value| {
+        pod["status"]["phase"] == "Running" && pod["metadata"]["deletionTimestamp"].is_null()
+    };
+    let running = pods.iter().filter(stays);
     let victims: Option<Vec<_>> = running
         .map(|pod| {
             Some(Victim {
