@@ -1,7 +1,7 @@
 //! A service in other processes, as an HTTP service: a pool of connections to each of its addresses.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -83,7 +83,6 @@ struct Replicas {
     clock: SharedClock,
     /// Upgraded connections (WebSocket) are tasks of the gateway, and so is looking who is there and ready.
     tasks: TaskGroup,
-    is_looking: AtomicBool,
 }
 
 /// The service `role` at these addresses (`http://host:port`), as an HTTP service. From the first request on names are
@@ -126,7 +125,6 @@ pub fn remote(
         client,
         clock,
         tasks,
-        is_looking: AtomicBool::new(false),
     });
     Ok(HttpService::new(service_fn(move |request| {
         let replicas = Arc::clone(&replicas);

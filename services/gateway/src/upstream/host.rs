@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use http::Uri;
-use http::uri::{PathAndQuery, Scheme};
+use http::uri::{Authority, PathAndQuery, Scheme};
 use tokio::sync::Notify;
 
 pub(super) struct Host {
     address: SocketAddr,
+    /// The same as every request needs it. An address always is one.
+    authority: Option<Authority>,
     busy: AtomicUsize,
     is_ready: AtomicBool,
     look: Notify,
@@ -29,6 +31,7 @@ impl Host {
     pub(super) fn at(address: SocketAddr, is_ready: bool) -> Arc<Self> {
         Arc::new(Self {
             address,
+            authority: address.to_string().parse().ok(),
             busy: AtomicUsize::new(0),
             is_ready: AtomicBool::new(is_ready),
             look: Notify::new(),
@@ -43,7 +46,7 @@ impl Host {
     pub(super) fn uri(&self, path: Option<PathAndQuery>) -> Uri {
         let mut uri = http::uri::Parts::default();
         uri.scheme = Some(Scheme::HTTP);
-        uri.authority = self.address.to_string().parse().ok();
+        uri.authority.clone_from(&self.authority);
         uri.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
         // Scheme, authority and path together always make an address.
         Uri::from_parts(uri).unwrap_or_default()

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -96,10 +95,8 @@ impl Replicas {
         self.count();
     }
 
+    /// From the first time that any address was known; from then on one is.
     fn keep_looking_up(self: &Arc<Self>) {
-        if self.is_looking.swap(true, Ordering::Relaxed) {
-            return;
-        }
         let (replicas, clock) = (Arc::downgrade(self), Arc::clone(&self.clock));
         let closing = self.tasks.closing_token();
         self.tasks.spawn("addresses of a service", async move {

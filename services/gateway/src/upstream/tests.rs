@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 
 use async_trait::async_trait;
 use axum::Router;
