@@ -13,9 +13,11 @@ mod scenario;
 mod world;
 
 pub use collector::Collector;
-pub use distributed::{Backends, Leftovers, Line, ROLES, Remover, Share};
+pub use distributed::{
+    ADMIN, ADMIN_PASSWORD, Backends, Leftovers, Line, MAKE_ADMIN, ROLES, Remover, Share,
+};
 pub use documents::Documents;
-pub use load::{Load, LoadKind, Steadily, Steady, Working};
+pub use load::{ConstantRate, Load, LoadKind, RateReport, Working};
 pub use people::{Course, Person, School};
 pub use scenario::{NotRun, Scenario, ScenarioRun, python, rounds, run};
 pub use world::{Mode, World};

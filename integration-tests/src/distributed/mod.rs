@@ -19,8 +19,23 @@ pub const ROLES: [&str; 7] = [
 /// Processes of each.
 const REPLICAS: usize = 2;
 /// The administrator that the first command makes.
-pub(crate) const ADMIN: &str = "admin@riwaq.test";
-pub(crate) const ADMIN_PASSWORD: &str = "a-password-of-the-administrator";
+pub const ADMIN: &str = "admin@riwaq.test";
+/// The password, which is read from standard input.
+pub const ADMIN_PASSWORD: &str = "a-password-of-the-administrator";
+/// That command.
+pub const MAKE_ADMIN: [&str; 11] = [
+    "user",
+    "create",
+    "--email",
+    ADMIN,
+    "--first-name",
+    "Admin",
+    "--last-name",
+    "Riwaq",
+    "--role",
+    "admin",
+    "--password-stdin",
+];
 
 /// Settings that have nothing to do with where backends are.
 const SETTINGS: &str = r#"
@@ -47,21 +62,8 @@ pub(crate) async fn start(backends: &Backends, traces: &str) -> Result<Installat
         builder = builder.variable(name, &value);
     }
     let installation = builder.start().await?;
-    let create = [
-        "user",
-        "create",
-        "--email",
-        ADMIN,
-        "--first-name",
-        "Admin",
-        "--last-name",
-        "Riwaq",
-        "--role",
-        "admin",
-        "--password-stdin",
-    ];
     installation
-        .run_with_input(&create, ADMIN_PASSWORD)
+        .run_with_input(&MAKE_ADMIN, ADMIN_PASSWORD)
         .await
         .context("making the administrator")?;
     println!(

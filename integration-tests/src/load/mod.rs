@@ -1,7 +1,7 @@
 //! Work that goes on while something is being broken, and what must be true of it afterwards.
 
 mod checks;
-mod steady;
+mod constant_rate;
 mod work;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::School;
 
-pub use steady::{Steadily, Steady};
+pub use constant_rate::{ConstantRate, RateReport};
 
 /// How long the load may take to get anything done.
 const STUCK: Duration = Duration::from_secs(120);

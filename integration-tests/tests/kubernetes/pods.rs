@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use riwaq_integration_tests::{Load, LoadKind, School, Steady, World};
+use riwaq_integration_tests::{ConstantRate, Load, LoadKind, School, World};
 use riwaq_test_kit::Patience;
 use serde_json::Value;
 use tokio::time::sleep;
@@ -33,17 +33,17 @@ pub(crate) async fn each_is_killed(
         // Tokens live for minutes, and this takes longer.
         let school = School::open(world).await?;
         let load = Load::on_a_new_course(&school, Patience::default()).await?;
-        let steady = Steady::start(&school.student);
+        let rate = ConstantRate::start(&school.student);
         let working = load.start(&school, &LoadKind::ALL);
         working.progress(between).await?;
         kill_process_of(&victim.container)?;
         let back = is_back(namespace, &victim).await?;
         working.progress(between).await?;
         working.stop().await?;
-        let steadily = steady.stop();
+        let reads = rate.stop();
         let (tries, slowest) = load.worst();
         println!(
-            "mode roles: {} killed, back after {back:?}: {steadily}; at most {tries} tries and {slowest:?} of a change",
+            "mode roles: {} killed, back after {back:?}: {reads}; at most {tries} tries and {slowest:?} of a change",
             victim.name
         );
         load.every_request_succeeded()?;
@@ -51,8 +51,8 @@ pub(crate) async fn each_is_killed(
         // What was on its way in a gateway that is killed has lost its connection: nobody can answer it.
         let of_gateway = victim.name.contains("-gateway-");
         ensure!(
-            of_gateway || steadily.failed.is_empty(),
-            "{} killed: {steadily}",
+            of_gateway || reads.failed.is_empty(),
+            "{} killed: {reads}",
             victim.name
         );
     }

@@ -6,7 +6,10 @@ use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Url;
-use riwaq_integration_tests::{Load, LoadKind, Person, ROLES, School, Share, Steady, World};
+use riwaq_integration_tests::{
+    ADMIN, ADMIN_PASSWORD, ConstantRate, Load, LoadKind, MAKE_ADMIN, Person, ROLES, School, Share,
+    World,
+};
 use riwaq_test_kit::Patience;
 use serde_json::{Value, json};
 
@@ -16,8 +19,6 @@ use crate::mail::MailServer;
 use crate::pods;
 use crate::release::{Kept, Release};
 
-const ADMIN: &str = "admin@riwaq.test";
-const PASSWORD: &str = "a-password-of-the-administrator";
 /// Operations that end before the next thing is broken.
 const BETWEEN: u64 = 12;
 /// Pods of each role.
@@ -46,7 +47,7 @@ async fn steps(namespace: &Namespace<'_>, share: &Share) -> Result<()> {
         release.install().await?
     );
     first_account(namespace).await?;
-    let mut world = release.world(ADMIN, PASSWORD).await?;
+    let mut world = release.world(ADMIN, ADMIN_PASSWORD).await?;
     let kept = Kept::make(&mut world).await?;
     helm_test(&release, &world).await?;
     rollouts(&release, &world).await?;
@@ -134,27 +135,10 @@ async fn create_secret(
 
 /// As the guide says it.
 async fn first_account(namespace: &Namespace<'_>) -> Result<()> {
-    let args = [
-        "exec",
-        "--stdin",
-        "deployment/riwaq-auth",
-        "--",
-        "/riwaq",
-        "user",
-        "create",
-        "--config",
-        "/etc/riwaq/config/riwaq.toml",
-        "--email",
-        ADMIN,
-        "--first-name",
-        "Admin",
-        "--last-name",
-        "Riwaq",
-        "--role",
-        "admin",
-        "--password-stdin",
-    ];
-    let made = namespace.kubectl_with(&args, PASSWORD).await;
+    let inside = ["exec", "--stdin", "deployment/riwaq-auth", "--", "/riwaq"];
+    let config = ["--config", "/etc/riwaq/config/riwaq.toml"];
+    let args = [&inside[..], &MAKE_ADMIN, &config].concat();
+    let made = namespace.kubectl_with(&args, ADMIN_PASSWORD).await;
     made.context("the first account").map(|_| ())
 }
 
@@ -186,7 +170,7 @@ async fn rollouts(release: &Release<'_>, world: &World) -> Result<()> {
     let school = School::open(world).await?;
     for what in ["upgrade", "rollback"] {
         let load = Load::on_a_new_course(&school, Patience::default()).await?;
-        let steady = Steady::start(&school.student);
+        let rate = ConstantRate::start(&school.student);
         let working = load.start(&school, &LoadKind::ALL);
         working.progress(BETWEEN).await?;
         let took = if what == "upgrade" {
@@ -196,14 +180,14 @@ async fn rollouts(release: &Release<'_>, world: &World) -> Result<()> {
         };
         working.progress(BETWEEN).await?;
         working.stop().await?;
-        let steadily = steady.stop();
+        let reads = rate.stop();
         let (tries, slowest) = load.worst();
         println!(
-            "mode roles: {what} in {took:?}: {steadily}; at most {tries} tries and {slowest:?} of a change"
+            "mode roles: {what} in {took:?}: {reads}; at most {tries} tries and {slowest:?} of a change"
         );
         load.every_request_succeeded()?;
         load.holds(&school).await?;
-        ensure!(steadily.failed.is_empty(), "during the {what}: {steadily}");
+        ensure!(reads.failed.is_empty(), "during the {what}: {reads}");
         ensure!(took < Duration::from_secs(600));
     }
     Ok(())

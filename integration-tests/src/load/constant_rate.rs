@@ -20,7 +20,7 @@ const TOLD: usize = 8;
 
 /// Somebody's list of courses, asked for again and again, once each: nothing is tried again.
 #[derive(Debug)]
-pub struct Steady {
+pub struct ConstantRate {
     counts: Arc<Counts>,
     worker: JoinSet<()>,
 }
@@ -34,7 +34,7 @@ struct Counts {
 
 /// What it came to.
 #[derive(Debug)]
-pub struct Steadily {
+pub struct RateReport {
     /// Requests that were answered 200.
     pub succeeded: u64,
     /// Those that were not: what came instead.
@@ -43,7 +43,7 @@ pub struct Steadily {
     pub slowest: Duration,
 }
 
-impl Steady {
+impl ConstantRate {
     /// Begins.
     #[must_use]
     pub fn start(client: &Client) -> Self {
@@ -60,9 +60,9 @@ impl Steady {
 
     /// Ends, and says what it came to; what is under way is left out.
     #[must_use]
-    pub fn stop(mut self) -> Steadily {
+    pub fn stop(mut self) -> RateReport {
         self.worker.abort_all();
-        Steadily {
+        RateReport {
             succeeded: self.counts.succeeded.load(Ordering::Relaxed),
             failed: std::mem::take(&mut *lock(&self.counts.failed)),
             slowest: *lock(&self.counts.slowest),
@@ -70,7 +70,7 @@ impl Steady {
     }
 }
 
-impl std::fmt::Display for Steadily {
+impl std::fmt::Display for RateReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
