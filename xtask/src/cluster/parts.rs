@@ -65,11 +65,20 @@ pub(super) fn all(place: &Place) -> Vec<Part> {
     parts
 }
 
+/// The flag for what a part keeps.
+fn folder(place: &Place, flag: &str, name: &str) -> String {
+    format!("--{flag}={}", place.data().join(name).display())
+}
+
+/// The flag for how a part reaches the API server.
+fn as_whom(place: &Place, who: &str) -> String {
+    format!("--kubeconfig={}", place.kubeconfig(who).display())
+}
+
 fn control_plane(place: &Place) -> Vec<Part> {
-    let data = place.data();
     let file = |name: &str| place.pki().join(name).display().to_string();
-    let folder = |flag: &str, name: &str| format!("--{flag}={}", data.join(name).display());
-    let as_whom = |who: &str| format!("--kubeconfig={}", place.kubeconfig(who).display());
+    let folder = |flag: &str, name: &str| folder(place, flag, name);
+    let as_whom = |who: &str| as_whom(place, who);
     let etcd = "http://127.0.0.1:2379";
     vec![
         Part::of_kubernetes(
@@ -145,9 +154,8 @@ fn control_plane(place: &Place) -> Vec<Part> {
 }
 
 fn node(place: &Place) -> Vec<Part> {
-    let as_whom = |who: &str| format!("--kubeconfig={}", place.kubeconfig(who).display());
-    let data = place.data();
-    let folder = |flag: &str, name: &str| format!("--{flag}={}", data.join(name).display());
+    let folder = |flag: &str, name: &str| folder(place, flag, name);
+    let as_whom = |who: &str| as_whom(place, who);
     let host_name = format!("--hostname-override={NODE_NAME}");
     vec![
         Part::new(

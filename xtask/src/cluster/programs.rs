@@ -46,7 +46,7 @@ pub(super) struct Programs {
 impl Programs {
     /// Builds and fetches what is missing.
     pub(super) fn install() -> Result<Self> {
-        let programs = Self::usual()?;
+        let programs = Self::usual();
         install::once(&programs.kubernetes, || {
             println!("building Kubernetes {} once: minutes", KUBERNETES.version);
             let source = paths::root().join(SOURCE);
@@ -59,19 +59,19 @@ impl Programs {
 
     /// What was installed before.
     pub(super) fn installed() -> Result<Self> {
-        let programs = Self::usual()?;
+        let programs = Self::usual();
         fs::metadata(programs.hyperkube()).context("Kubernetes is not built")?;
         Ok(programs)
     }
 
-    fn usual() -> Result<Self> {
+    fn usual() -> Self {
         let cache = paths::cache().join("backends");
         let key = install::key_of(&SOURCES.concat());
-        Ok(Self {
+        Self {
             kubernetes: cache.join(format!("kubernetes-{}-{key}", KUBERNETES.version)),
             debian: cache.join(format!("containers-{}", debian::release())),
             helm: cache.join(format!("helm-{}/helm", HELM.version)),
-        })
+        }
     }
 
     fn fetch(&self) -> Result<()> {
