@@ -1,9 +1,11 @@
 """Memory while many people download at once.
 
 usage: streams.py --riwaq target/release/riwaq [--streams 100] [--megabytes 16] [--seconds 5]
+                  [--cassandra HOST:PORT --s3 http://ACCESS:SECRET@HOST:PORT]
 
 Every client reads as slowly as it takes to need `--seconds`, so that all of them are open at the same time. Memory is the
-process's own (PSS); what the kernel keeps for sockets is not in it.
+process's own (PSS); what the kernel keeps for sockets is not in it. With Cassandra and MinIO beneath, every byte passes through the
+process; without them the kernel sends it from the disk.
 """
 
 import argparse
@@ -13,8 +15,10 @@ import socket
 import tempfile
 import threading
 import time
+import uuid
 from urllib.parse import urlsplit
 
+from beneath import settings
 from measuring import cpu, pss
 from servers import Riwaq
 
@@ -41,13 +45,16 @@ def main():
     parser.add_argument("--streams", type=int, default=100)
     parser.add_argument("--megabytes", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--cassandra")
+    parser.add_argument("--s3")
     arguments = parser.parse_args()
+    beneath = settings(arguments, uuid.uuid4().hex[:8]) if arguments.s3 else {"RIWAQ_GATEWAY_RATE_LIMIT": "off"}
     size = arguments.megabytes << 20
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         big = folder / "big.bin"
         big.write_bytes(os.urandom(size))
-        with Riwaq(arguments.riwaq, folder / "data", RIWAQ_GATEWAY_RATE_LIMIT="off") as riwaq:
+        with Riwaq(arguments.riwaq, folder / "data", **beneath) as riwaq:
             started = pss(riwaq.pid)
             riwaq.prepare(big, 1)
             url = riwaq.download()

@@ -1,13 +1,17 @@
 //! Every check and every test, with the real backends that they need.
 
-use std::io::{BufRead, BufReader};
+mod counts;
+mod suites;
+
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
+use self::counts::Counts;
+use self::suites::Suite;
 use crate::backends::{self, Data, Fleet};
 use crate::cluster::{self, Cluster};
 use crate::matrix::Matrix;
@@ -28,7 +32,7 @@ pub(crate) struct Options {
     /// Leave the backends running afterwards
     #[arg(long)]
     keep_backends: bool,
-    /// Handed to `cargo test` in place of `--workspace`
+    /// Handed to `cargo test` in place of `--workspace`; after a second `--`, to the programs that it makes
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<String>,
 }
@@ -65,14 +69,20 @@ impl Options {
     fn has_cluster(&self) -> bool {
         self.args.is_empty() && !self.no_cluster
     }
-}
 
-/// What the test runner counted.
-#[derive(Default)]
-struct Counts {
-    passed: u64,
-    failed: u64,
-    ignored: u64,
+    /// Which tests cargo compiles.
+    fn of_cargo(&self) -> Vec<String> {
+        if self.args.is_empty() {
+            return vec!["--workspace".to_owned()];
+        }
+        let of_cargo = self.args.iter().take_while(|arg| *arg != "--");
+        of_cargo.cloned().collect()
+    }
+
+    /// Which of those run, by a part of their names, and how.
+    fn of_the_harness(&self) -> impl Iterator<Item = &String> {
+        self.args.iter().skip_while(|arg| *arg != "--").skip(1)
+    }
 }
 
 /// Runs it all; the last line says how many tests ran.
@@ -91,7 +101,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if !options.keep_backends {
         fleet.down_except(&running)?;
     }
-    let (counts, matrix) = tested?;
+    let Seen { counts, matrix } = tested?;
     if counts.failed == 0 {
         // The logs of a failure stay.
         fleet.wipe()?;
@@ -116,14 +126,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 /// Servers are installed and started while cargo compiles.
-fn with_backends(options: &Options, fleet: &Fleet) -> Result<(Counts, Matrix)> {
+fn with_backends(options: &Options, fleet: &Fleet) -> Result<Seen> {
     let began = Instant::now();
-    let (program, python) = std::thread::scope(|scope| {
+    let (built, python) = std::thread::scope(|scope| {
         let preparing = scope.spawn(|| {
             fleet.up(Data::Fresh)?;
             tools::python()
         });
-        let built = check_and_build(options);
+        let built = Built::of(options);
         let prepared = preparing
             .join()
             .unwrap_or_else(|_| bail!("starting the backends panicked"));
@@ -136,147 +146,124 @@ fn with_backends(options: &Options, fleet: &Fleet) -> Result<(Counts, Matrix)> {
     if options.has_cluster() {
         cluster::install_meanwhile();
     }
-    let began = Instant::now();
-    let mut tested = if options.only_cluster {
-        (Counts::default(), Matrix::default())
-    } else {
-        tests(options, fleet, &program, &python)?
+    let around = Around {
+        program: &built.program,
+        python: &python,
+        fleet,
     };
+    let mut seen = Seen::default();
+    let began = Instant::now();
+    if !options.only_cluster {
+        around.test(options, built.suites, &mut seen)?;
+    }
     println!("tested for {} s", began.elapsed().as_secs());
     // The rest needs the machine for a cluster, and is for naught when a test failed.
-    if options.has_cluster() && tested.0.failed == 0 {
+    if options.has_cluster() && seen.counts.failed == 0 {
         let began = Instant::now();
-        tested.0 += on_a_cluster(fleet, &program, &python)?;
+        around.test_on_a_cluster(built.on_a_cluster, &mut seen)?;
         println!("tested on a cluster for {} s", began.elapsed().as_secs());
     }
-    Ok(tested)
+    Ok(seen)
 }
 
-/// The chart, installed on a real Kubernetes that is started for it.
-fn on_a_cluster(fleet: &Fleet, program: &Path, python: &Path) -> Result<Counts> {
-    let cluster = Cluster::new();
-    let was_up = cluster.is_up();
-    cluster.up()?;
-    let tested = cluster.takes_the_chart().and_then(|()| {
-        let facts = cluster.for_tests(program)?;
-        let mut cargo = cargo_test_on_a_cluster();
-        cargo.args(["--", "--show-output"]);
-        let (counts, _) = counted(told(&mut cargo, fleet, program, python).env(CLUSTER, facts))?;
-        Ok(counts)
-    });
-    if !was_up {
-        cluster.down()?;
-    }
-    tested
+/// What was compiled, before the servers' readiness is waited for.
+struct Built {
+    program: PathBuf,
+    suites: Vec<Suite>,
+    on_a_cluster: Vec<Suite>,
 }
 
-fn check_and_build(options: &Options) -> Result<PathBuf> {
-    if options.has_checks() {
-        checks::thorough()?;
+impl Built {
+    fn of(options: &Options) -> Result<Self> {
+        if options.has_checks() {
+            checks::thorough()?;
+        }
+        let built = |wanted: bool, args: &[String]| {
+            let suites = wanted.then(|| suites::built(cargo_test().args(args)));
+            suites.transpose().map(Option::unwrap_or_default)
+        };
+        let program = build::build(build::Profile::Debug)?;
+        // Of the workspace: with the features of one package alone much would be compiled anew.
+        let on_a_cluster = ["--workspace", "--test", "kubernetes"].map(String::from);
+        Ok(Self {
+            program,
+            suites: built(!options.only_cluster, &options.of_cargo())?,
+            on_a_cluster: built(options.has_cluster(), &on_a_cluster)?,
+        })
     }
-    let program = build::build(build::Profile::Debug)?;
-    // Compiled before the servers' readiness is waited for.
-    if !options.only_cluster {
-        process::run(cargo_test(options).arg("--no-run"))?;
-    }
-    if options.has_cluster() {
-        process::run(cargo_test_on_a_cluster().arg("--no-run"))?;
-    }
-    Ok(program)
 }
 
-fn cargo_test(options: &Options) -> Command {
+fn cargo_test() -> Command {
     let mut cargo = process::cargo();
-    cargo.args(["test", "--locked", "--no-fail-fast"]);
-    if options.args.is_empty() {
-        cargo.arg("--workspace");
-    } else {
-        cargo.args(&options.args);
-    }
+    cargo.args(["test", "--locked"]);
     cargo
-}
-
-fn cargo_test_on_a_cluster() -> Command {
-    let mut cargo = process::cargo();
-    // Of the workspace: with the features of one package alone much would be compiled anew.
-    cargo.args(["test", "--locked", "--workspace", "--test", "kubernetes"]);
-    cargo
-}
-
-fn tests(
-    options: &Options,
-    fleet: &Fleet,
-    program: &Path,
-    python: &Path,
-) -> Result<(Counts, Matrix)> {
-    let mut cargo = cargo_test(options);
-    // What passing tests print holds the lines of the suites.
-    cargo.args(["--", "--show-output"]);
-    counted(told(&mut cargo, fleet, program, python))
 }
 
 /// What tests read of their surroundings.
-fn told<'a>(
-    cargo: &'a mut Command,
-    fleet: &Fleet,
-    program: &Path,
-    python: &Path,
-) -> &'a mut Command {
-    cargo
-        .env("RIWAQ_TEST_PROGRAM", program)
-        .env("RIWAQ_TEST_PYTHON", python)
-        .envs(fleet.variables())
-        .env("RIWAQ_TEST_REQUIRED", REQUIRED.join(","))
+struct Around<'a> {
+    program: &'a Path,
+    python: &'a Path,
+    fleet: &'a Fleet,
 }
 
-/// Passes the runner's output on, line by line, and adds up its closing lines.
-fn counted(command: &mut Command) -> Result<(Counts, Matrix)> {
-    let mut child = command
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("cannot start cargo test")?;
-    let (mut counts, mut matrix) = (Counts::default(), Matrix::default());
-    if let Some(output) = child.stdout.take() {
-        for line in BufReader::new(output).lines() {
-            let line = line?;
-            println!("{line}");
-            counts.add(&line);
-            matrix.add(&line);
-        }
+impl Around<'_> {
+    fn tell(&self, test: &mut Command) {
+        // What passing tests print holds the lines of the suites.
+        test.arg("--show-output")
+            .env("RIWAQ_TEST_PROGRAM", self.program)
+            .env("RIWAQ_TEST_PYTHON", self.python)
+            .envs(self.fleet.variables())
+            .env("RIWAQ_TEST_REQUIRED", REQUIRED.join(","));
     }
-    let status = child.wait()?;
-    if !status.success() && counts.failed == 0 {
-        bail!("cargo test ended with {status}");
-    }
-    Ok((counts, matrix))
-}
 
-impl std::ops::AddAssign for Counts {
-    fn add_assign(&mut self, more: Self) {
-        self.passed += more.passed;
-        self.failed += more.failed;
-        self.ignored += more.ignored;
-    }
-}
-
-impl Counts {
-    fn add(&mut self, line: &str) {
-        let Some((_, rest)) = line.split_once("test result: ") else {
-            return;
+    fn test(&self, options: &Options, suites: Vec<Suite>, seen: &mut Seen) -> Result<()> {
+        let tell = |test: &mut Command| {
+            self.tell(test);
+            test.args(options.of_the_harness());
         };
-        for part in rest.split([';', '.']) {
-            let mut words = part.split_whitespace();
-            if let (Some(number), Some(word)) = (words.next(), words.next())
-                && let Ok(number) = number.parse::<u64>()
-            {
-                match word {
-                    "passed" => self.passed += number,
-                    "failed" => self.failed += number,
-                    "ignored" => self.ignored += number,
-                    _ => {}
-                }
-            }
+        suites::run(suites, tell, &mut |line: &str| seen.line(line))?;
+        if options.args.is_empty() {
+            let mut examples = cargo_test();
+            examples.args(["--no-fail-fast", "--workspace", "--doc"]);
+            suites::streamed(&mut examples, &mut |line| seen.line(line))
+                .context("the examples of the documentation")?;
         }
+        Ok(())
+    }
+
+    /// The chart, installed on a real Kubernetes that is started for it.
+    fn test_on_a_cluster(&self, suites: Vec<Suite>, seen: &mut Seen) -> Result<()> {
+        let cluster = Cluster::new();
+        let was_up = cluster.is_up();
+        cluster.up()?;
+        let tested = cluster.takes_the_chart().and_then(|()| {
+            let facts = cluster.for_tests(self.program)?;
+            let tell = |test: &mut Command| {
+                self.tell(test);
+                test.env(CLUSTER, &facts);
+            };
+            suites::run(suites, tell, &mut |line: &str| seen.line(line))
+        });
+        if !was_up {
+            cluster.down()?;
+        }
+        tested
+    }
+}
+
+/// What the lines of test programs came to.
+#[derive(Default)]
+struct Seen {
+    counts: Counts,
+    matrix: Matrix,
+}
+
+impl Seen {
+    /// Takes a line and passes it on.
+    fn line(&mut self, line: &str) {
+        println!("{line}");
+        self.counts.add(line);
+        self.matrix.add(line);
     }
 }
 
@@ -304,15 +291,5 @@ mod tests {
         assert_eq!(asked + 2, REQUIRED.len());
         assert!(REQUIRED.contains(&"python") && REQUIRED.contains(&"cluster"));
         assert!(ASKED.contains(CLUSTER));
-    }
-
-    #[test]
-    fn closing_lines_are_added_up_and_other_lines_are_not() {
-        let mut counts = Counts::default();
-        counts.add("test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.01s");
-        counts
-            .add("test result: FAILED. 2 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out");
-        counts.add("test a_test ... ok");
-        assert_eq!((counts.passed, counts.failed, counts.ignored), (14, 3, 1));
     }
 }

@@ -4,10 +4,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use reqwest::Method;
-use riwaq_integration_tests::{Load, LoadKind, Person, School, World};
+use riwaq_integration_tests::{Load, LoadKind, Person, School, World, rounds};
 use riwaq_test_kit::{Answer, Client, Fault, Patience, retry_after};
 use serde_json::json;
 
+/// Rounds where nothing else is said: in one, each of the lines is broken.
+const ROUNDS: u64 = 1;
 /// As far as from one end of a country to the other.
 const SLOW: Fault = Fault::Latency {
     delay: Duration::from_millis(20),
@@ -47,7 +49,7 @@ pub(crate) async fn requests_fail_cleanly_while_a_line_is_half_open_and_recover(
 async fn break_each_line(world: &mut World, fault: Fault) -> Result<()> {
     let mut school = School::open(world).await?;
     let names: Vec<_> = world.backends()?.names().collect();
-    for name in names {
+    for name in (0..rounds(ROUNDS)).flat_map(|_| names.clone()) {
         school.sign_in_again(world).await?;
         let load = Load::on_a_new_course(&school, Patience::default()).await?;
         let working = load.start(
@@ -192,8 +194,9 @@ async fn recovers(world: &World, school: &School) -> Result<Duration> {
 pub(crate) async fn without_the_issuer_tokens_in_hand_hold_and_signing_in_says_why_it_cannot(
     world: &mut World,
 ) -> Result<()> {
-    let school = School::open(world).await?;
-    for fault in [Fault::Cut, Fault::HalfOpen] {
+    let mut school = School::open(world).await?;
+    for fault in (0..rounds(ROUNDS)).flat_map(|_| [Fault::Cut, Fault::HalfOpen]) {
+        school.sign_in_again(world).await?;
         let line = world.backends()?.line("keycloak")?;
         line.set(fault).await;
         let held = without_the_issuer(world, &school).await;
