@@ -87,7 +87,7 @@ class Riwaq(Server):
                 files={"file": ("big.bin", file, "application/octet-stream")}, headers=headers, timeout=60,
             )
         answer.raise_for_status()
-        self.file = answer.json()["id"]
+        self.course, self.file = made.json()["id"], answer.json()["id"]
 
     def courses(self):
         return f"{self.base}/api/courses?scope=mine"

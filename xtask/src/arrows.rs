@@ -11,6 +11,7 @@ use crate::{paths, process};
 /// An entry ending in `/` is every crate of that folder.
 const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("crates/clock", &[]),
+    ("crates/trust", &[]),
     (
         "crates/ports/",
         &["crates/clock", "crates/ports/records-derive"],
@@ -18,7 +19,12 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("crates/aggregates", &["crates/clock", "crates/ports/"]),
     (
         "crates/adapters/",
-        &["crates/clock", "crates/ports/", "crates/aggregates"],
+        &[
+            "crates/clock",
+            "crates/trust",
+            "crates/ports/",
+            "crates/aggregates",
+        ],
     ),
     ("crates/extraction", &["crates/clock"]),
     ("crates/api", &["crates/clock"]),

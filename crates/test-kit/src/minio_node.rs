@@ -125,11 +125,12 @@ impl MinioNode {
         }
     }
 
+    /// Its `ready` and `live` say yes before there is anything to ask.
     async fn is_ready(&self) -> Result<()> {
         let address = self.port.address();
         let mut stream = TcpStream::connect(address).await?;
         let request = format!(
-            "GET /minio/health/ready HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
+            "GET /minio/health/cluster HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
         );
         stream.write_all(request.as_bytes()).await?;
         let mut start = [0; READY.len()];

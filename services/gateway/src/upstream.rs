@@ -30,6 +30,9 @@ mod unsent;
 const CONNECT: Duration = Duration::from_secs(2);
 /// How long an unused connection is kept. Shorter than the service keeps it, so that it is not us who lose the race.
 const POOL_IDLE: Duration = Duration::from_secs(60);
+/// How much of an answer is read before somebody wants it, in bytes: for each of a hundred who download slowly. Its head
+/// must fit.
+const BUFFER: usize = 64 << 10;
 
 /// In the extensions of a request: its route says that a read may be sent again although it may have arrived.
 #[derive(Debug, Clone, Copy)]
@@ -114,6 +117,7 @@ pub fn remote(
     let client = Client::builder(TokioExecutor::new())
         .pool_idle_timeout(POOL_IDLE)
         .pool_timer(TokioTimer::new())
+        .http1_max_buf_size(BUFFER)
         .build(connector);
     let replicas = Arc::new(Replicas {
         role,

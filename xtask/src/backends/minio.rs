@@ -71,7 +71,8 @@ impl Server for Minio {
     }
 
     fn is_ready(&self, _: usize) -> bool {
-        probe::answers(&self.address, "/minio/health/ready")
+        // Its `ready` and `live` say yes before there is anything to ask.
+        probe::answers(&self.address, "/minio/health/cluster")
     }
 
     fn variables(&self) -> Vec<(&'static str, String)> {

@@ -50,17 +50,14 @@ struct Profile {
     test: bool,
 }
 
-/// Compiles what `cargo`, a `cargo test`, would run, and gives it in cargo's order.
+/// Compiles what `cargo`, a `cargo test`, would run, and gives it by package and name.
 pub(super) fn built(cargo: &mut Command) -> Result<Vec<Suite>> {
-    let messages = process::output(
-        cargo
-            .args(["--no-run", "--message-format"])
-            .arg("json-render-diagnostics"),
-    )?;
-    messages
-        .lines()
-        .filter_map(|line| suite(line).transpose())
-        .collect()
+    cargo.args(["--no-run", "--message-format", "json-render-diagnostics"]);
+    let messages = process::output(cargo)?;
+    let suites = messages.lines().filter_map(|line| suite(line).transpose());
+    let mut suites = suites.collect::<Result<Vec<_>>>()?;
+    suites.sort_by(|one, other| (&one.package, &one.target).cmp(&(&other.package, &other.target)));
+    Ok(suites)
 }
 
 fn suite(message: &str) -> Result<Option<Suite>> {

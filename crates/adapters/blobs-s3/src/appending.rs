@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use riwaq_blobs::{BlobsError, ByteStream, Fence, UploadId};
+use tokio::sync::SemaphorePermit;
 
 use crate::Inner;
 use crate::documents::Decision;
@@ -48,6 +49,13 @@ pub(crate) struct Appending<'a> {
     _running: Running,
 }
 
+/// A part on its way.
+struct Sending<'a> {
+    part: BoxFuture<'a, Result<(), BlobsError>>,
+    /// With it the next part may be gathered meanwhile.
+    ahead: Option<SemaphorePermit<'a>>,
+}
+
 /// A full part, ready to be sent.
 struct Cut {
     start: u64,
@@ -83,21 +91,28 @@ impl<'a> Appending<'a> {
     /// Takes the body to its end, and gives the new end of the upload.
     pub(crate) async fn run(mut self, mut body: ByteStream<'_>) -> Result<u64, BlobsError> {
         let mut unseen = pin!(tokio::time::sleep(UNSEEN));
-        let mut sending: Option<BoxFuture<'a, Result<(), BlobsError>>> = None;
+        let mut sending: Option<Sending<'a>> = None;
         let mut waiting = Bytes::new();
         let mut ended: Option<Result<(), BlobsError>> = None;
         loop {
             self.gather(&mut waiting);
             if sending.is_none() && self.is_full() {
-                sending = Some(self.send_part());
+                sending = Some(Sending {
+                    part: self.send_part(),
+                    ahead: self.inner.ahead.try_acquire().ok(),
+                });
                 continue;
             }
             if sending.is_none() && ended.is_some() {
                 break;
             }
+            let may_gather = sending
+                .as_ref()
+                .is_none_or(|sending| sending.ahead.is_some());
+            let wanted = ended.is_none() && may_gather && !self.is_full();
             let sent = async {
                 match &mut sending {
-                    Some(sending) => sending.await,
+                    Some(sending) => (&mut sending.part).await,
                     None => std::future::pending().await,
                 }
             };
@@ -109,7 +124,7 @@ impl<'a> Appending<'a> {
                     sent?;
                 }
                 () = &mut unseen, if unmarked => self.make_seen().await?,
-                next = body.next(), if ended.is_none() && !self.is_full() => match next {
+                next = body.next(), if wanted => match next {
                     Some(Ok(piece)) => ended = self.accept(piece, &mut waiting),
                     Some(Err(error)) => ended = Some(Err(error)),
                     None => ended = Some(Ok(())),

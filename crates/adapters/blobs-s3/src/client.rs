@@ -1,6 +1,5 @@
 //! The clients: one that talks to the server, and one that only makes links for its public name.
 
-use std::path::Path;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
@@ -8,24 +7,15 @@ use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
     BehaviorVersion, Builder, Credentials, Region, RequestChecksumCalculation,
-    ResponseChecksumValidation, SharedHttpClient, StalledStreamProtectionConfig,
+    ResponseChecksumValidation, StalledStreamProtectionConfig,
 };
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
-use crate::{Config, OpenError};
-
-/// How long a connection that nobody uses is kept.
-const IDLE: Duration = Duration::from_secs(60);
+use crate::{Config, OpenError, transport};
 
 /// The client that talks to the server.
-pub(crate) async fn internal(config: &Config) -> Result<Client, OpenError> {
-    let transport = transport(config).await?;
+pub(crate) fn internal(config: &Config) -> Result<Client, OpenError> {
     let configured = common(config, &config.endpoint)
-        .http_client(transport)
+        .http_client(transport::client(config)?)
         .timeout_config(timeouts(config))
         .retry_config(
             RetryConfig::standard()
@@ -80,49 +70,4 @@ pub(crate) fn longer(config: &Config, more: Duration) -> Builder {
         .operation_attempt_timeout(attempt)
         .operation_timeout(operation);
     Builder::new().timeout_config(timeouts.build())
-}
-
-async fn transport(config: &Config) -> Result<SharedHttpClient, OpenError> {
-    let mut trusted = TrustStore::empty();
-    if config.endpoint.starts_with("https:") {
-        trusted = match &config.ca_file {
-            Some(path) => trusted.with_pem_certificate(authorities(path).await?),
-            None => trusted.with_native_roots(true),
-        };
-    }
-    let context = TlsContext::builder().with_trust_store(trusted).build();
-    let context =
-        context.map_err(|error| unreadable(config.ca_file.as_deref(), &error.to_string()))?;
-    Ok(aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .tls_context(context)
-        .pool_idle_timeout(IDLE)
-        .build_https())
-}
-
-/// The certificates of a file, known to be readable: the SDK panics on others.
-async fn authorities(path: &Path) -> Result<Vec<u8>, OpenError> {
-    let pem = tokio::fs::read(path).await;
-    let pem = pem.map_err(|error| unreadable(Some(path), &error.to_string()))?;
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate =
-            certificate.map_err(|error| unreadable(Some(path), &error.to_string()))?;
-        let added = roots.add(certificate);
-        added.map_err(|error| unreadable(Some(path), &error.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(unreadable(Some(path), "it holds no certificate"));
-    }
-    Ok(pem)
-}
-
-fn unreadable(path: Option<&Path>, why: &str) -> OpenError {
-    let name = path
-        .map(|path| path.display().to_string())
-        .unwrap_or_default();
-    OpenError::Config {
-        field: "ca_file",
-        reason: format!("{name}: {why}"),
-    }
 }

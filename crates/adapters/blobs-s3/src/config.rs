@@ -40,9 +40,12 @@ pub struct Config {
     pub create_bucket: bool,
     /// The certificates (PEM) of the authorities that the server's certificate may come from; none: the system's.
     pub ca_file: Option<PathBuf>,
-    /// How large a part of an upload is, in bytes: 5 MiB to 512 MiB. Two of them are held in memory for each upload that
+    /// How large a part of an upload is, in bytes: 5 MiB to 512 MiB. One of them is held in memory for each upload that
     /// is running. Uploads that may become so large that 10,000 parts would not do get larger ones.
     pub part_bytes: u64,
+    /// How many uploads at once may gather their next part while one is being sent, and so hold a second one in memory.
+    /// The others make their people wait meanwhile.
+    pub parts_ahead: u32,
     /// The longest wait for a connection.
     pub connect_timeout_ms: u64,
     /// The longest wait for one try of one request, the sending of its body included.
@@ -84,6 +87,7 @@ impl Default for Config {
             create_bucket: true,
             ca_file: None,
             part_bytes: MIN_PART_BYTES,
+            parts_ahead: 16,
             connect_timeout_ms: 2_000,
             attempt_timeout_ms: 4_000,
             operation_timeout_ms: 7_000,

@@ -35,6 +35,7 @@ mod sha256;
 mod state;
 mod store;
 mod stored;
+mod transport;
 mod uploads;
 
 use std::sync::Arc;
@@ -50,6 +51,7 @@ use riwaq_blobs::{
     NewUpload, Presign, Upload, UploadId,
 };
 use riwaq_clock::SharedClock;
+use tokio::sync::Semaphore;
 use url::Url;
 
 pub use config::{Config, MAX_PART_BYTES, MIN_PART_BYTES};
@@ -133,6 +135,8 @@ pub(crate) struct Inner {
     descriptions: Cache<BlobKey, Description>,
     expiries: Expiries,
     missing: Missing,
+    /// A permit for each part that is gathered while the one before it is being sent.
+    ahead: Semaphore,
 }
 
 impl std::fmt::Debug for Inner {
@@ -151,9 +155,10 @@ impl S3Blobs {
     /// [`OpenError`].
     pub async fn open(config: Config, clock: SharedClock) -> Result<Self, OpenError> {
         config.check()?;
-        let client = client::internal(&config).await?;
+        let client = client::internal(&config)?;
         let public = client::public(&config, &client);
         let layout = Layout::new(&config.prefix);
+        let ahead = Semaphore::new(config.parts_ahead as usize);
         let store = Store::new(client, Arc::new(config), Arc::clone(&clock));
         bucket::make_ready(&store, &layout).await?;
         Ok(Self {
@@ -166,6 +171,7 @@ impl S3Blobs {
                 descriptions: remembered(DESCRIPTIONS),
                 expiries: Expiries::default(),
                 missing: Missing::default(),
+                ahead,
             }),
         })
     }

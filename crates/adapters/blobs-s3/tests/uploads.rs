@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::{FutureExt, StreamExt};
 use riwaq_blobs::{Blobs, BlobsError, ByteRange, Expected, Sha256};
+use riwaq_blobs_s3::Config;
 use riwaq_clock::{ManualClock, SharedClock, SystemClock};
 use support::{Bucket, Server, begin, body, open, pattern, servers};
 
@@ -127,7 +128,15 @@ async fn appends_of_every_size_by_changing_replicas_become_one_blob() {
         let clock: SharedClock = SystemClock::shared();
         let replicas = [
             open(bucket.config.clone(), &clock).await,
-            open(bucket.config.clone(), &clock).await,
+            // Holds one part in memory and no second one.
+            open(
+                Config {
+                    parts_ahead: 0,
+                    ..bucket.config.clone()
+                },
+                &clock,
+            )
+            .await,
         ];
         for (n, sizes) in [
             // Pieces before, between and after parts, and parts that end where an append ends.
@@ -428,7 +437,7 @@ async fn lose_a_part(bucket: &Bucket) {
 async fn an_upload_whose_parts_the_server_lost_is_ended_and_can_be_sent_again() {
     with_each(async |_, bucket| {
         let clock: SharedClock = SystemClock::shared();
-        let config = riwaq_blobs_s3::Config {
+        let config = Config {
             operation_timeout_ms: 1_000,
             ..bucket.config.clone()
         };

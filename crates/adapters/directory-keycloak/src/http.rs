@@ -7,9 +7,6 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use riwaq_clock::SharedClock;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Semaphore;
 
 use crate::config::ConfigError;
@@ -54,8 +51,12 @@ impl Http {
         limits: &Limits,
         clock: SharedClock,
     ) -> Result<Self, ConfigError> {
+        let tls = riwaq_trust::client(ca_file).map_err(|error| ConfigError {
+            field: "ca_file",
+            message: error.to_string(),
+        })?;
         let client = Client::builder()
-            .use_preconfigured_tls(tls(ca_file)?)
+            .use_preconfigured_tls(tls)
             .connect_timeout(limits.connect)
             .timeout(limits.request)
             .pool_idle_timeout(Duration::from_secs(20))
@@ -206,36 +207,6 @@ async fn read(
         }
         body.extend_from_slice(&chunk);
     }
-}
-
-/// With the given authority and no other, or with those that the system trusts.
-fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, ConfigError> {
-    let refuse = |message: String| ConfigError {
-        field: "ca_file",
-        message,
-    };
-    let mut roots = RootCertStore::empty();
-    match ca_file {
-        Some(path) => {
-            let certificates = CertificateDer::pem_file_iter(path)
-                .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-                .map_err(|error| refuse(format!("{}: {error}", path.display())))?;
-            let (added, _) = roots.add_parsable_certificates(certificates);
-            if added == 0 {
-                return Err(refuse(format!("{}: no certificate", path.display())));
-            }
-        }
-        None => {
-            let found = rustls_native_certs::load_native_certs();
-            roots.add_parsable_certificates(found.certs);
-        }
-    }
-    // Named, so that it does not matter which others are linked into the program.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| refuse(error.to_string()))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// An error with everything beneath it: the outer ones say little.

@@ -17,7 +17,6 @@ use url::Url;
 
 use crate::config::Config;
 use crate::error::Failure;
-use crate::tls;
 
 /// What the metrics call this backend.
 const BACKEND: &str = "opensearch";
@@ -71,8 +70,10 @@ impl Client {
         nodes: Vec<Url>,
         clock: SharedClock,
     ) -> Result<Self, IndexError> {
+        let tls = riwaq_trust::client(config.ca_file.as_deref());
+        let tls = tls.map_err(|error| IndexError::invalid("ca_file", error.to_string()))?;
         let http = reqwest::Client::builder()
-            .use_preconfigured_tls(tls::config(config.ca_file.as_deref())?)
+            .use_preconfigured_tls(tls)
             .http1_only()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())

@@ -28,7 +28,6 @@ mod schema;
 mod search;
 mod stored;
 mod sweep;
-mod tls;
 mod write;
 
 use std::collections::BTreeSet;

@@ -23,7 +23,7 @@ use scylla::policies::load_balancing::DefaultPolicy;
 use scylla::statement::{Consistency, SerialConsistency};
 
 use crate::retry::RetryReads;
-use crate::{Config, errors, keyspace, tls};
+use crate::{Config, errors, keyspace};
 
 /// The driver gives up at once when no contact point answers, so trying again is ours.
 const BETWEEN_TRIES: Duration = Duration::from_millis(500);
@@ -86,7 +86,9 @@ fn builder(config: &Config) -> Result<SessionBuilder, RecordsError> {
         builder = builder.user(&config.user, &config.password);
     }
     if config.tls {
-        builder = builder.tls_context(Some(tls::client(config.ca_file.as_deref())?));
+        let tls = riwaq_trust::client(config.ca_file.as_deref());
+        let tls = tls.map_err(|error| RecordsError::invalid("ca_file", error.to_string()))?;
+        builder = builder.tls_context(Some(Arc::new(tls)));
     }
     Ok(builder)
 }

@@ -27,7 +27,6 @@ mod migrate;
 mod read;
 mod retry;
 mod statements;
-mod tls;
 mod values;
 mod write;
 

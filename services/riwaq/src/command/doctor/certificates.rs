@@ -6,9 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, TimeDelta, Utc};
 use riwaq_kit::service::CertificateFacts;
-use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -37,7 +35,8 @@ pub(super) async fn findings(endpoints: &[Endpoint]) -> Vec<Finding> {
 async fn of(endpoint: &Endpoint) -> Result<String> {
     let host = endpoint.url.host_str().context("no host")?;
     let port = endpoint.url.port_or_known_default().context("no port")?;
-    let connector = TlsConnector::from(Arc::new(client(endpoint)?));
+    let trust = riwaq_trust::client(endpoint.ca_file.as_deref())?;
+    let connector = TlsConnector::from(Arc::new(trust));
     let name = ServerName::try_from(host.to_owned())?;
     let shaken = tokio::time::timeout(HANDSHAKE, async {
         let stream = TcpStream::connect((host, port)).await?;
@@ -47,26 +46,6 @@ async fn of(endpoint: &Endpoint) -> Result<String> {
     let (_, connection) = stream.get_ref();
     let chain = connection.peer_certificates().unwrap_or_default();
     lifetime(chain.first().context("it shows no certificate")?)
-}
-
-fn client(endpoint: &Endpoint) -> Result<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    match endpoint.authority()? {
-        Some(pem) => {
-            for certificate in CertificateDer::pem_slice_iter(&pem) {
-                roots.add(certificate?)?;
-            }
-        }
-        None => {
-            let system = rustls_native_certs::load_native_certs();
-            let (_, _) = roots.add_parsable_certificates(system.certs);
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    Ok(ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth())
 }
 
 fn lifetime(certificate: &CertificateDer<'_>) -> Result<String> {

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
 use url::Url;
 
 use crate::config::{BlobsEngine, Config, DirectoryEngine, IndexEngine};
@@ -13,18 +12,8 @@ pub(super) struct Endpoint {
     pub(super) what: String,
     /// An address that answers something, whoever asks.
     pub(super) url: Url,
-    ca_file: Option<PathBuf>,
-}
-
-impl Endpoint {
-    /// The authority whose signature is asked for, in PEM; none: those of the system.
-    pub(super) fn authority(&self) -> Result<Option<Vec<u8>>> {
-        let Some(file) = &self.ca_file else {
-            return Ok(None);
-        };
-        let pem = std::fs::read(file).with_context(|| format!("ca_file {}", file.display()))?;
-        Ok(Some(pem))
-    }
+    /// The authorities that its certificate may come from (PEM); none: those of the system.
+    pub(super) ca_file: Option<PathBuf>,
 }
 
 /// Every server that the chosen adapters reach over HTTP.

@@ -27,12 +27,10 @@ pub(super) async fn findings(endpoints: &[Endpoint]) -> Vec<Finding> {
 }
 
 async fn skew(endpoint: &Endpoint) -> Result<String> {
-    let mut client = reqwest::Client::builder()
+    let client = reqwest::Client::builder()
+        .use_preconfigured_tls(riwaq_trust::client(endpoint.ca_file.as_deref())?)
         .timeout(ANSWER)
         .redirect(reqwest::redirect::Policy::none());
-    if let Some(authority) = endpoint.authority()? {
-        client = client.add_root_certificate(reqwest::Certificate::from_pem(&authority)?);
-    }
     let asked = host::clock().now();
     let answer = client.build()?.get(endpoint.url.clone()).send().await?;
     let received = host::clock().now();
