@@ -29,6 +29,9 @@ pub(crate) struct Options {
     /// Only the tests on Kubernetes
     #[arg(long, conflicts_with_all = ["no_cluster", "args"])]
     only_cluster: bool,
+    /// Test this program, and not a debug build of the sources: for figures
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
     /// Leave the backends running afterwards
     #[arg(long)]
     keep_backends: bool,
@@ -182,7 +185,10 @@ impl Built {
             let suites = wanted.then(|| suites::built(cargo_test().args(args)));
             suites.transpose().map(Option::unwrap_or_default)
         };
-        let program = build::build(build::Profile::Debug)?;
+        let program = match &options.program {
+            Some(program) => program.canonicalize().context("--program")?,
+            None => build::build(build::Profile::Debug)?,
+        };
         // Of the workspace: with the features of one package alone much would be compiled anew.
         let on_a_cluster = ["--workspace", "--test", "kubernetes"].map(String::from);
         Ok(Self {

@@ -32,7 +32,7 @@ pub use history::{History, Operation, Outcome, Pending, Verdict};
 pub use installation::{Figures, Installation, InstallationBuilder, Replica};
 pub use minio_node::MinioNode;
 pub use ports::{ReservedPort, free_port};
-pub use process::Process;
+pub use process::{Process, pss_kib};
 pub use program::{Program, ProgramBuilder};
 pub use rabbitmq_node::RabbitmqNode;
 pub use tries::{Patience, Tried, retry_after};

@@ -126,20 +126,6 @@ impl Process {
         bail!("it did not end after SIGTERM:\n{}", log_end(&self.log))
     }
 
-    /// What it holds in memory, in KiB: its own pages and its share of what others hold as well (PSS).
-    ///
-    /// # Errors
-    /// When it has ended.
-    pub fn pss_kib(&self) -> Result<u64> {
-        let path = format!("/proc/{}/smaps_rollup", self.pid());
-        let text = std::fs::read_to_string(&path).context(path)?;
-        let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
-        let number = line.and_then(|line| line.split_whitespace().next());
-        number
-            .and_then(|number| number.parse().ok())
-            .context("no Pss in smaps_rollup")
-    }
-
     /// How much processor time it has used.
     ///
     /// # Errors
@@ -252,6 +238,20 @@ fn program_path() -> Result<PathBuf> {
     Ok(path)
 }
 
+/// What a process holds in memory, in KiB: its own pages and its share of what others hold as well (PSS).
+///
+/// # Errors
+/// When there is none of that id, or it is somebody else's.
+pub fn pss_kib(pid: u32) -> Result<u64> {
+    let path = format!("/proc/{pid}/smaps_rollup");
+    let text = std::fs::read_to_string(&path).context(path)?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    number
+        .and_then(|number| number.parse().ok())
+        .context("no Pss in smaps_rollup")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -298,7 +298,7 @@ mod tests {
         let good = started("trap 'exit 0' TERM; echo first; while true; do sleep 0.01; done");
         said("first");
         assert!(good.cpu().unwrap() < Duration::from_secs(20));
-        assert!(good.pss_kib().unwrap() > 0);
+        assert!(pss_kib(good.pid()).unwrap() > 0);
         good.terminate().await.unwrap();
         let bad = started("trap 'exit 9' TERM; echo second; while true; do sleep 0.01; done");
         said("second");

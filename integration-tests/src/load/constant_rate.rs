@@ -1,6 +1,5 @@
 //! Requests at an even rate, whatever becomes of them: each that fails is one that somebody saw.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,9 +26,8 @@ pub struct ConstantRate {
 
 #[derive(Debug, Default)]
 struct Counts {
-    succeeded: AtomicU64,
     failed: Mutex<Vec<String>>,
-    slowest: Mutex<Duration>,
+    took: Mutex<Vec<Duration>>,
 }
 
 /// What it came to.
@@ -39,8 +37,8 @@ pub struct RateReport {
     pub succeeded: u64,
     /// Those that were not: what came instead.
     pub failed: Vec<String>,
-    /// The slowest of all.
-    pub slowest: Duration,
+    /// How long each took, the quickest first.
+    took: Vec<Duration>,
 }
 
 impl ConstantRate {
@@ -62,11 +60,23 @@ impl ConstantRate {
     #[must_use]
     pub fn stop(mut self) -> RateReport {
         self.worker.abort_all();
+        let failed = std::mem::take(&mut *lock(&self.counts.failed));
+        let mut took = std::mem::take(&mut *lock(&self.counts.took));
+        took.sort_unstable();
         RateReport {
-            succeeded: self.counts.succeeded.load(Ordering::Relaxed),
-            failed: std::mem::take(&mut *lock(&self.counts.failed)),
-            slowest: *lock(&self.counts.slowest),
+            succeeded: (took.len() as u64).saturating_sub(failed.len() as u64),
+            failed,
+            took,
         }
+    }
+}
+
+impl RateReport {
+    /// So many of a hundred took no longer, in milliseconds.
+    fn percentile(&self, hundredth: usize) -> f64 {
+        let last = self.took.len().saturating_sub(1);
+        let at = self.took.get(last * hundredth / 100);
+        at.map_or(0.0, |took| took.as_secs_f64() * 1e3)
     }
 }
 
@@ -74,10 +84,12 @@ impl std::fmt::Display for RateReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "{} requests answered, {} failed, the slowest took {} ms",
+            "{} requests answered, {} failed, p50 {:.1} ms, p99 {:.1} ms, the slowest {:.1} ms",
             self.succeeded,
             self.failed.len(),
-            self.slowest.as_millis()
+            self.percentile(50),
+            self.percentile(99),
+            self.percentile(100),
         )?;
         for failure in self.failed.iter().take(TOLD) {
             write!(f, "\n  {failure}")?;
@@ -104,16 +116,10 @@ impl Counts {
         let began = Instant::now();
         let answer = timeout(PATIENCE, client.get("/api/courses")).await;
         let took = began.elapsed();
-        {
-            let mut slowest = lock(&self.slowest);
-            *slowest = took.max(*slowest);
+        if let Err(failure) = succeeded(answer) {
+            lock(&self.failed).push(format!("{failure} ({} ms)", took.as_millis()));
         }
-        match succeeded(answer) {
-            Ok(()) => {
-                self.succeeded.fetch_add(1, Ordering::Relaxed);
-            }
-            Err(failure) => lock(&self.failed).push(format!("{failure} ({} ms)", took.as_millis())),
-        }
+        lock(&self.took).push(took);
     }
 }
 

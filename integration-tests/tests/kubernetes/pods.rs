@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use riwaq_integration_tests::{ConstantRate, Load, LoadKind, School, World};
-use riwaq_test_kit::Patience;
+use riwaq_test_kit::{Patience, pss_kib};
 use serde_json::Value;
 use tokio::time::sleep;
 
@@ -36,7 +36,7 @@ pub(crate) async fn each_is_killed(
         let rate = ConstantRate::start(&school.student);
         let working = load.start(&school, &LoadKind::ALL);
         working.progress(between).await?;
-        kill_process_of(&victim.container)?;
+        kill(process_of(&victim.container)?, Signal::SIGKILL)?;
         let back = is_back(namespace, &victim).await?;
         working.progress(between).await?;
         working.stop().await?;
@@ -85,8 +85,17 @@ fn container_of(pod: &Value) -> Option<&str> {
     id.strip_prefix("containerd://")
 }
 
+/// What each takes, once it has worked.
+pub(crate) async fn tell_memory(namespace: &Namespace<'_>) -> Result<()> {
+    for pod in victims(namespace).await? {
+        let mib = pss_kib(process_of(&pod.container)?.as_raw().try_into()?)? / 1024;
+        println!("mode roles: {} takes {mib} MiB (PSS)", pod.name);
+    }
+    Ok(())
+}
+
 /// The node is this machine: its processes are to be seen here, with the container's id in their cgroup.
-fn kill_process_of(container: &str) -> Result<()> {
+fn process_of(container: &str) -> Result<Pid> {
     for entry in fs::read_dir("/proc")? {
         let entry = entry?;
         let Some(pid) = entry
@@ -98,8 +107,7 @@ fn kill_process_of(container: &str) -> Result<()> {
         };
         let cgroups = fs::read_to_string(entry.path().join("cgroup")).unwrap_or_default();
         if cgroups.contains(container) {
-            kill(Pid::from_raw(pid), Signal::SIGKILL)?;
-            return Ok(());
+            return Ok(Pid::from_raw(pid));
         }
     }
     bail!("no process is in the container {container}")

@@ -21,6 +21,8 @@ use crate::release::{Kept, Release};
 
 /// Operations that end before the next thing is broken.
 const BETWEEN: u64 = 12;
+/// For the figures of a cluster to which nothing happens.
+const AT_REST: Duration = Duration::from_secs(5);
 /// Pods of each role.
 const REPLICAS: usize = 2;
 
@@ -50,12 +52,25 @@ async fn steps(namespace: &Namespace<'_>, share: &Share) -> Result<()> {
     let mut world = release.world(ADMIN, ADMIN_PASSWORD).await?;
     let kept = Kept::make(&mut world).await?;
     helm_test(&release, &world).await?;
+    pods::tell_memory(namespace).await?;
+    at_rest(&world).await?;
     rollouts(&release, &world).await?;
     pods::each_is_killed(namespace, &world, BETWEEN).await?;
     release.uninstall().await?;
     release.install().await?;
     kept.is_there(&world).await?;
     release.uninstall().await
+}
+
+/// What a request takes while nothing else happens.
+async fn at_rest(world: &World) -> Result<()> {
+    let school = School::open(world).await?;
+    let rate = ConstantRate::start(&school.student);
+    tokio::time::sleep(AT_REST).await;
+    let reads = rate.stop();
+    println!("mode roles: at rest {reads}");
+    ensure!(reads.failed.is_empty(), "{reads}");
+    Ok(())
 }
 
 /// Addresses as pods see them.

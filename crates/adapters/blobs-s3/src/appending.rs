@@ -156,10 +156,20 @@ impl<'a> Appending<'a> {
         let taken = waiting.split_to(taken);
         self.sha256.update(&taken);
         self.crc32.update(&taken);
-        if self.gathered.capacity() == 0 {
-            self.gathered.reserve(FIRST_BUFFER.max(taken.len()));
-        }
+        self.make_room(taken.len(), room);
         self.gathered.extend_from_slice(&taken);
+    }
+
+    /// For so many bytes more. A small buffer first, then one for the whole rest of the part: one that grew step by step
+    /// would leave holes behind it, as large as itself.
+    fn make_room(&mut self, bytes: usize, rest: u64) {
+        if self.gathered.capacity() - self.gathered.len() >= bytes {
+            return;
+        }
+        let small = self.gathered.is_empty() && bytes <= FIRST_BUFFER;
+        let rest = usize::try_from(rest).unwrap_or(bytes);
+        self.gathered
+            .reserve(if small { FIRST_BUFFER } else { rest });
     }
 
     fn part_length(&self) -> u64 {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::ports::ReservedPort;
-use crate::process::{Process, log_end};
+use crate::process::{Process, log_end, pss_kib};
 
 /// How many lines are shown of each process when something failed.
 const COMPLAINTS: usize = 8;
@@ -157,7 +157,7 @@ impl Replica {
             number: self.0.number,
             ready_in: state.ready_in,
             cpu: process.cpu()?,
-            pss_kib: process.pss_kib()?,
+            pss_kib: pss_kib(process.pid())?,
         })
     }
 
