@@ -89,10 +89,15 @@ pub(super) fn run(
         let lane = || {
             while let Some(package) = next(&queue) {
                 for suite in package {
-                    let (lines, took) = suite.captured(&prepare)?;
+                    let began = Instant::now();
+                    let mut lines = Vec::new();
+                    let ended = suite.streamed(&prepare, &mut |line| lines.push(line.to_owned()));
+                    let took = began.elapsed().as_secs();
                     let mut each = each.lock().unwrap_or_else(PoisonError::into_inner);
                     each(&format!("     Running {} ({took} s)", suite.name()));
                     lines.iter().for_each(|line| each(line));
+                    // What it said before it went wrong says why.
+                    ended?;
                 }
             }
             Ok::<_, anyhow::Error>(())
@@ -155,14 +160,6 @@ impl Suite {
             .env("CARGO_MANIFEST_DIR", &self.package);
         prepare(&mut command);
         command
-    }
-
-    /// Its lines, once it has ended, and how many seconds it took.
-    fn captured(&self, prepare: impl Fn(&mut Command)) -> Result<(Vec<String>, u64)> {
-        let began = Instant::now();
-        let mut lines = Vec::new();
-        self.streamed(prepare, &mut |line| lines.push(line.to_owned()))?;
-        Ok((lines, began.elapsed().as_secs()))
     }
 
     /// Its lines as they come. A failed test is a line; an error is a program that did not come to its end.
@@ -263,6 +260,21 @@ mod tests {
             assert!(pair[0].contains(&pair[1]), "{pair:?}");
         }
         assert!(lines[9].ends_with("integration-tests"), "{lines:?}");
+    }
+
+    #[test]
+    fn what_a_program_said_before_it_went_wrong_is_passed_on() {
+        let mut suite = a_suite("xtask", "suite");
+        suite.executable = PathBuf::from("/bin/sh");
+        let crash = |command: &mut Command| {
+            command.args(["-c", "echo said; kill -9 $$"]);
+        };
+        let mut lines = Vec::new();
+        let ended = run(vec![suite], crash, &mut |line: &str| {
+            lines.push(line.to_owned());
+        });
+        assert!(format!("{:#}", ended.unwrap_err()).contains("suite of xtask"));
+        assert_eq!(lines[1..], ["said"]);
     }
 
     #[test]

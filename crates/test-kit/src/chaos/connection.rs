@@ -46,7 +46,7 @@ pub(super) async fn serve(mut client: TcpStream, shared: Arc<Shared>, number: u6
     let mut server = None;
     let ended = tokio::select! {
         _ = weather.wait_for(|weather| weather.epoch > born) => Err(io::ErrorKind::ConnectionReset.into()),
-        ended = talk(&mut client, &mut server, &shared, number) => ended,
+        ended = talk(&mut client, &mut server, &shared, born, number) => ended,
     };
     if ended.is_err() {
         let _ = client.set_zero_linger();
@@ -62,6 +62,7 @@ async fn talk(
     client: &mut TcpStream,
     server: &mut Option<TcpStream>,
     shared: &Shared,
+    born: u64,
     number: u64,
 ) -> io::Result<()> {
     let mut random =
@@ -83,8 +84,8 @@ async fn talk(
     let (from_server, to_server) = server.split();
     let back = StdRng::seed_from_u64(random.random());
     tokio::try_join!(
-        pump(from_client, to_server, shared, random),
-        pump(from_server, to_client, shared, back),
+        pump(from_client, to_server, shared, born, random),
+        pump(from_server, to_client, shared, born, back),
     )?;
     Ok(())
 }
@@ -109,10 +110,14 @@ async fn swallow(client: &mut TcpStream) -> io::Result<()> {
 }
 
 /// Moves one direction. Reading goes on while pieces are on their way, so that latency is not a throttle.
+///
+/// A connection that is to be reset moves nothing any more: after what a dead line swallowed, the rest would be a gap that TCP
+/// does not have.
 async fn pump(
     mut reader: impl AsyncRead + Unpin,
     mut writer: impl AsyncWrite + Unpin,
     shared: &Shared,
+    born: u64,
     mut random: StdRng,
 ) -> io::Result<()> {
     let weather = shared.weather.subscribe();
@@ -126,6 +131,7 @@ async fn pump(
                 break;
             }
             let now = *weather.borrow();
+            now.still(born)?;
             let Some(arrives) = arrival(now, length, free, &mut random) else {
                 continue;
             };
@@ -138,7 +144,7 @@ async fn pump(
         drop(sender);
         io::Result::Ok(())
     };
-    tokio::try_join!(read, deliver(&mut writer, receiver, shared))?;
+    tokio::try_join!(read, deliver(&mut writer, receiver, shared, born))?;
     Ok(())
 }
 
@@ -146,14 +152,17 @@ async fn deliver(
     writer: &mut (impl AsyncWrite + Unpin),
     mut pieces: mpsc::Receiver<Piece>,
     shared: &Shared,
+    born: u64,
 ) -> io::Result<()> {
     let weather = shared.weather.subscribe();
     while let Some((arrives, piece)) = pieces.recv().await {
         if arrives > Instant::now() {
             sleep_until(arrives).await;
         }
+        let now = *weather.borrow();
+        now.still(born)?;
         // What was under way when the line went dead does not arrive either.
-        if weather.borrow().fault == Fault::HalfOpen {
+        if now.fault == Fault::HalfOpen {
             continue;
         }
         writer.write_all(&piece).await?;

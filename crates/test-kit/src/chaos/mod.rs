@@ -50,6 +50,16 @@ struct Weather {
     change: u64,
 }
 
+impl Weather {
+    /// An error where a connection of the epoch `born` is to be reset.
+    fn still(self, born: u64) -> std::io::Result<()> {
+        if self.epoch > born {
+            return Err(std::io::ErrorKind::ConnectionReset.into());
+        }
+        Ok(())
+    }
+}
+
 /// What the acceptor and the connections share.
 #[derive(Debug)]
 struct Shared {

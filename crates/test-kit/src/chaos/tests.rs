@@ -172,6 +172,47 @@ async fn a_half_open_line_is_silent_and_is_reset_when_it_heals() {
     assert_eq!(say(&mut stream, b"yes").await.unwrap(), b"yes");
 }
 
+/// Sends the numbers from zero on, four bytes each, to whoever connects.
+async fn counting(tasks: &mut JoinSet<()>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tasks.spawn(async move {
+        let mut counters = JoinSet::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            counters.spawn(async move {
+                let mut number = 0_u32;
+                while stream.write_u32(number).await.is_ok() {
+                    number += 1;
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_line_swallowed_while_it_was_silent_leaves_no_gap() {
+    let mut tasks = JoinSet::new();
+    let proxy = ChaosProxy::start([counting(&mut tasks).await], 1).unwrap();
+    for _ in 0..100 {
+        let stream = TcpStream::connect(proxy.address()).await.unwrap();
+        let mut stream = tokio::io::BufReader::new(stream);
+        let mut reading = JoinSet::new();
+        reading.spawn(async move {
+            let mut expected = 0;
+            while let Ok(number) = stream.read_u32().await {
+                assert_eq!(number, expected);
+                expected += 1;
+            }
+        });
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        proxy.set(Fault::HalfOpen).await;
+        proxy.set(Fault::None).await;
+        let read = timeout(SOON, reading.join_next()).await.unwrap();
+        read.unwrap().unwrap();
+    }
+}
+
 #[tokio::test]
 async fn upstreams_can_be_exchanged_and_it_ends_when_dropped() {
     let mut tasks = JoinSet::new();
