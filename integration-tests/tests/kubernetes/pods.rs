@@ -15,6 +15,14 @@ use crate::cluster::Namespace;
 
 /// For a killed container to be ready again.
 const BACK_WITHIN: Duration = Duration::from_secs(180);
+/// A node needs a second or two to know that a gateway is gone, and sends it requests until then: three tries in less may
+/// all come there.
+const PATIENCE: Patience = Patience {
+    tries: 3,
+    each: Duration::from_secs(20),
+    pause: Duration::from_secs(1),
+    under_way: Duration::from_secs(60),
+};
 const SERVING: &str = "app.kubernetes.io/name=riwaq";
 
 struct Victim {
@@ -32,7 +40,7 @@ pub(crate) async fn each_is_killed(
     for victim in victims(namespace).await? {
         // Tokens live for minutes, and this takes longer.
         let school = School::open(world).await?;
-        let load = Load::on_a_new_course(&school, Patience::default()).await?;
+        let load = Load::on_a_new_course(&school, PATIENCE).await?;
         let rate = ConstantRate::start(&school.student);
         let working = load.start(&school, &LoadKind::ALL);
         working.progress(between).await?;
