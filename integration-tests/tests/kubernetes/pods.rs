@@ -15,10 +15,10 @@ use crate::cluster::Namespace;
 
 /// For a killed container to be ready again.
 const BACK_WITHIN: Duration = Duration::from_secs(180);
-/// A node needs a second or two to know that a gateway is gone, and sends it requests until then: three tries in less may
-/// all come there.
+/// A node needs a second or two to know that a gateway is gone, longer when it is busy, and sends it requests until then:
+/// three tries within one second may all come there. The fourth comes after seven.
 const PATIENCE: Patience = Patience {
-    tries: 3,
+    tries: 4,
     each: Duration::from_secs(20),
     pause: Duration::from_secs(1),
     under_way: Duration::from_secs(60),
