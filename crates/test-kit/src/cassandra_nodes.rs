@@ -25,9 +25,22 @@ const PAUSE: Duration = Duration::from_millis(100);
 const ROLE_MADE: &str = "Created default superuser role";
 /// What a node says when it serves clients.
 const LISTENS: &str = "Starting listening for CQL clients";
+/// What docs/operations/cassandra.md tells an operator to set, and no more.
+const SETTINGS: &str = "\
+roles_validity: 60s
+roles_update_interval: 2s
+roles_cache_active_update: true
+permissions_validity: 60s
+permissions_update_interval: 2s
+permissions_cache_active_update: true
+credentials_validity: 60s
+credentials_update_interval: 2s
+credentials_cache_active_update: true
+";
 
 /// Nodes on 127.0.0.1 and the addresses after it; each holds as large a part of the ring as the others. They ask for a
-/// sign-in, and are set as Cassandra is when it comes, but for their size. Killed when dropped.
+/// sign-in, and are set as Cassandra is when it comes and its operator is told to set it, but for their size. Killed when
+/// dropped.
 #[derive(Debug)]
 pub struct CassandraNodes {
     /// Dropped before the folder that they write to.
@@ -113,7 +126,7 @@ impl CassandraNodes {
             heap: "448m",
             folder: &folder,
             jars: &self.home.join("lib"),
-            settings: "",
+            settings: SETTINGS,
         };
         node.write()?;
         let command = node.command(&self.java)?;
@@ -154,9 +167,10 @@ impl CassandraNodes {
         if ended || since.elapsed() > START {
             let folder = self.node_folder(index);
             bail!(
-                "node {index} is not ready:\n{}\n{}",
+                "node {index} is not ready:\n{}\n{}\nits warnings:\n{}",
                 log_end(&folder.join("output.log")),
-                log_end(&folder.join("system.log"))
+                log_end(&folder.join("system.log")),
+                warnings(&self.log(index))
             );
         }
         Ok(())
@@ -173,6 +187,12 @@ impl CassandraNodes {
     fn address(&self, index: usize) -> SocketAddr {
         (address(index), self.cql.port()).into()
     }
+}
+
+/// What a log warns of: the reason why a node ends often stands long before its end.
+fn warnings(log: &str) -> String {
+    let lines = log.lines().filter(|line| line.starts_with("WARN"));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// A JDK 17, which is what Cassandra 5 runs on; a newer one that comes first is passed over.

@@ -45,6 +45,8 @@ pub struct Tried {
     pub tries: u32,
     /// How long all of it took, pauses included.
     pub took: Duration,
+    /// What came of the tries before the last: an answer's status or an error, when it came and how long it took.
+    pub earlier: Vec<String>,
 }
 
 impl Tried {
@@ -63,6 +65,19 @@ fn is_under_way(answer: &Answer) -> bool {
     answer.status == 409 && retry_after(answer).is_some()
 }
 
+fn told(answer: &Result<Answer>, asked_at: Duration, answered_at: Duration) -> String {
+    let what = match answer {
+        Ok(answer) => answer.status.to_string(),
+        Err(error) => format!("{error:#}"),
+    };
+    let took = answered_at.saturating_sub(asked_at);
+    format!(
+        "{what} at {} ms after {} ms",
+        answered_at.as_millis(),
+        took.as_millis()
+    )
+}
+
 impl Client {
     /// Sends what `build` builds until an answer comes that settles it: anything but 5xx, 429, no answer, and that an
     /// earlier try is still under way.
@@ -76,7 +91,9 @@ impl Client {
         let mut tries = 1;
         let mut pause = patience.pause;
         let mut met = None;
+        let mut earlier = Vec::new();
         loop {
+            let asked_at = began.elapsed();
             let answer = self.one_try(patience.each, &build).await;
             let meets_itself = answer.as_ref().is_ok_and(is_under_way)
                 && met.get_or_insert_with(Instant::now).elapsed() < patience.under_way;
@@ -86,8 +103,10 @@ impl Client {
                     answer,
                     tries,
                     took: began.elapsed(),
+                    earlier,
                 };
             }
+            earlier.push(told(&answer, asked_at, began.elapsed()));
             let asked = answer.as_ref().ok().and_then(retry_after);
             tokio::time::sleep(asked.unwrap_or(pause).min(LONGEST_PAUSE)).await;
             if !meets_itself {

@@ -184,6 +184,9 @@ impl Load {
     }
 
     fn note(&self, tried: &Tried) {
+        if !tried.is_settled() {
+            println!("given up; before that: {}", tried.earlier.join(", "));
+        }
         let mut worst = self
             .most_tries
             .lock()
