@@ -231,14 +231,13 @@ impl<'a> Appending<'a> {
             self.inner.change(self.id, end).await?;
             return Ok(base);
         }
-        let cut = self.cut();
+        let mut cut = self.cut();
         let together = cut.pieces.len() >= MAX_PIECES;
+        let bytes = std::mem::take(&mut cut.bytes);
         let bytes = if together {
-            self.inner
-                .joined(&self.key, &cut.pieces, &cut.bytes)
-                .await?
+            self.inner.joined(&self.key, &cut.pieces, bytes).await?
         } else {
-            cut.bytes.clone()
+            bytes
         };
         let piece = Piece {
             name: fresh_name(),
@@ -286,7 +285,7 @@ async fn send_part(
     id: UploadId,
     fence: Fence,
     writer: &str,
-    cut: Cut,
+    mut cut: Cut,
 ) -> Result<(), BlobsError> {
     // Named before it is begun: whoever comes after a crash must be able to find it.
     let name = fresh_name();
@@ -322,7 +321,8 @@ async fn send_part(
             (name, upload_id)
         }
     };
-    let bytes = inner.joined(&key, &cut.pieces, &cut.bytes).await?;
+    let bytes = std::mem::take(&mut cut.bytes);
+    let bytes = inner.joined(&key, &cut.pieces, bytes).await?;
     let object = inner.layout.content(&key, &name);
     let part = inner
         .upload_part(&object, &upload_id, number, bytes)

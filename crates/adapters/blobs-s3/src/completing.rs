@@ -73,9 +73,7 @@ impl Inner {
         let Some(multipart) = &state.multipart else {
             return Ok(());
         };
-        let bytes = self
-            .joined(&state.key, &state.pieces, &Bytes::new())
-            .await?;
+        let bytes = self.joined(&state.key, &state.pieces, Bytes::new()).await?;
         let object = self.layout.content(&state.key, &multipart.name);
         let part: Part = self
             .upload_part(&object, &multipart.upload_id, number, bytes)
@@ -107,9 +105,7 @@ impl Inner {
         fence: Fence,
         state: &UploadState,
     ) -> Result<(), BlobsError> {
-        let bytes = self
-            .joined(&state.key, &state.pieces, &Bytes::new())
-            .await?;
+        let bytes = self.joined(&state.key, &state.pieces, Bytes::new()).await?;
         let joined = Piece {
             name: fresh_name(),
             bytes: bytes.len() as u64,

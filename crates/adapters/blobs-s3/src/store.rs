@@ -13,7 +13,7 @@ use aws_sdk_s3::types::{
 };
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
 use futures::{StreamExt, stream};
 use riwaq_blobs::BlobsError;
@@ -25,7 +25,7 @@ use crate::state::Part;
 use crate::{Config, metrics};
 
 /// The most bytes that a state or description may have: one of an upload in 10,000 parts has a tenth of it.
-const MAX_DOCUMENT_BYTES: usize = 16 * 1024 * 1024;
+const MAX_DOCUMENT_BYTES: u64 = 16 * 1024 * 1024;
 
 /// How fast a server puts parts together at least, in bytes a second: some copy them.
 const COMPLETE_BYTES_PER_SECOND: u64 = 64 * 1024 * 1024;
@@ -146,21 +146,39 @@ impl Store {
         &self,
         name: &str,
     ) -> Result<Option<(Bytes, String)>, BlobsError> {
-        let Some(opened) = self.get(name, None, None).await? else {
+        let mut bytes = BytesMut::new();
+        let etag = self.read_into(&mut bytes, name, MAX_DOCUMENT_BYTES).await?;
+        Ok(etag.map(|etag| (bytes.freeze(), etag)))
+    }
+
+    /// Adds the bytes of a whole object to `bytes` and gives its tag; none where there is none. One of more than `most` bytes
+    /// is damaged.
+    pub(crate) async fn read_into(
+        &self,
+        bytes: &mut BytesMut,
+        name: &str,
+        most: u64,
+    ) -> Result<Option<String>, BlobsError> {
+        let Some(mut opened) = self.get(name, None, None).await? else {
             return Ok(None);
         };
-        if opened.length > MAX_DOCUMENT_BYTES as u64 {
-            return Err(BlobsError::Corrupt(format!(
-                "{name} has {} bytes",
-                opened.length
-            )));
+        let idle = self.config.read_idle_timeout();
+        let mut read = 0;
+        loop {
+            if opened.length.max(read) > most {
+                let has = opened.length.max(read);
+                let why = format!("{name} has {has} bytes, and at most {most} were expected");
+                return Err(BlobsError::Corrupt(why));
+            }
+            let next = tokio::time::timeout(idle, opened.body.next()).await;
+            let next = next.map_err(|_| cut("get_object", name, "it does not go on"))?;
+            let Some(piece) = next else {
+                return Ok(Some(opened.etag));
+            };
+            let piece = piece.map_err(|error| cut("get_object", name, &error.to_string()))?;
+            read += piece.len() as u64;
+            bytes.extend_from_slice(&piece);
         }
-        let reading = tokio::time::timeout(self.config.read_idle_timeout(), opened.body.collect());
-        let read = reading
-            .await
-            .map_err(|_| cut("get_object", name, "it does not go on"))?;
-        let bytes = read.map_err(|error| cut("get_object", name, &error.to_string()))?;
-        Ok(Some((bytes.into_bytes(), opened.etag)))
     }
 
     /// Opens an object, or bytes of it; none where there is none.

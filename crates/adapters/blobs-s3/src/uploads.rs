@@ -283,32 +283,32 @@ impl Inner {
         }
     }
 
-    /// The bytes of some pieces with others after them.
+    /// The bytes of some pieces with others after them, which are held no longer than it takes.
     pub(crate) async fn joined(
         &self,
         key: &BlobKey,
         pieces: &[Piece],
-        rest: &Bytes,
+        rest: Bytes,
     ) -> Result<Bytes, BlobsError> {
         if pieces.is_empty() {
-            return Ok(rest.clone());
+            return Ok(rest);
         }
         let before: u64 = pieces.iter().map(|piece| piece.bytes).sum();
         let mut all = BytesMut::with_capacity(usize::try_from(before).unwrap_or(0) + rest.len());
         for piece in pieces {
             let name = self.layout.content(key, &piece.name);
-            let read = self.store.get_document(&name).await?;
-            let (bytes, _) = read.ok_or_else(|| BlobsError::Corrupt(format!("{name} is gone")))?;
-            if bytes.len() as u64 != piece.bytes {
-                let has = bytes.len();
+            let before = all.len();
+            let read = self.store.read_into(&mut all, &name, piece.bytes).await?;
+            read.ok_or_else(|| BlobsError::Corrupt(format!("{name} is gone")))?;
+            let has = (all.len() - before) as u64;
+            if has != piece.bytes {
                 return Err(BlobsError::Corrupt(format!(
                     "{name} has {has} bytes instead of {}",
                     piece.bytes
                 )));
             }
-            all.extend_from_slice(&bytes);
         }
-        all.extend_from_slice(rest);
+        all.extend_from_slice(&rest);
         Ok(all.freeze())
     }
 

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::{FutureExt, StreamExt};
 use riwaq_blobs::{Blobs, BlobsError, ByteRange, Expected, Sha256};
-use riwaq_blobs_s3::Config;
+use riwaq_blobs_s3::{Config, S3Blobs};
 use riwaq_clock::{ManualClock, SharedClock, SystemClock};
 use support::{Bucket, Server, begin, body, open, pattern, servers};
 
@@ -149,39 +149,72 @@ async fn appends_of_every_size_by_changing_replicas_become_one_blob() {
         .into_iter()
         .enumerate()
         {
-            let content = pattern(sizes.iter().sum(), 2);
-            let upload = begin(&replicas[0]).await;
-            let (mut fence, mut offset) = (upload.fence, 0);
-            for (turn, size) in sizes.iter().enumerate() {
-                let replica = &replicas[turn % 2];
-                if turn % 3 == 2 {
-                    let claimed = replica.claim(&upload.id).await.expect("claimed");
-                    assert_eq!(claimed.offset, offset as u64, "what was acknowledged");
-                    fence = claimed.fence;
-                }
-                let part = body(&content[offset..offset + size]);
-                let end = replica
-                    .append(&upload.id, fence, offset as u64, part)
-                    .await
-                    .expect("appended");
-                offset += size;
-                assert_eq!(end, offset as u64);
-            }
-            let expected = Expected {
-                size: Some(content.len() as u64),
-                sha256: Some(Sha256::of(&content)),
-            };
-            let info = replicas[1]
-                .complete(&upload.id, fence, expected)
-                .await
-                .expect("completed");
-            let read = replicas[0]
-                .open(&info.key, ByteRange::Full)
-                .await
-                .expect("open")
-                .read_to_end(1 << 30)
-                .await;
-            assert!(read.expect("read") == content, "the content of run {n}");
+            becomes_one_blob(&replicas, &sizes).await;
+            nothing_is_left_over(bucket, n + 1).await;
+        }
+    })
+    .await;
+}
+
+/// Appends so many bytes by one replica after the other, and reads what became of them.
+async fn becomes_one_blob(replicas: &[S3Blobs; 2], sizes: &[usize]) {
+    let content = pattern(sizes.iter().sum(), 2);
+    let upload = begin(&replicas[0]).await;
+    let (mut fence, mut offset) = (upload.fence, 0);
+    for (turn, size) in sizes.iter().enumerate() {
+        let replica = &replicas[turn % 2];
+        if turn % 3 == 2 {
+            let claimed = replica.claim(&upload.id).await.expect("claimed");
+            assert_eq!(claimed.offset, offset as u64, "what was acknowledged");
+            fence = claimed.fence;
+        }
+        let part = body(&content[offset..offset + size]);
+        let end = replica
+            .append(&upload.id, fence, offset as u64, part)
+            .await
+            .expect("appended");
+        offset += size;
+        assert_eq!(end, offset as u64);
+    }
+    let expected = Expected {
+        size: Some(content.len() as u64),
+        sha256: Some(Sha256::of(&content)),
+    };
+    let info = replicas[1]
+        .complete(&upload.id, fence, expected)
+        .await
+        .expect("completed");
+    let read = replicas[0]
+        .open(&info.key, ByteRange::Full)
+        .await
+        .expect("open")
+        .read_to_end(1 << 30)
+        .await;
+    assert!(read.expect("read") == content, "the content of {sizes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pieces_in_front_of_a_large_part_may_be_larger_than_any_document() {
+    with_each(async |_, bucket| {
+        let clock: SharedClock = SystemClock::shared();
+        let config = Config {
+            part_bytes: 20 * MIB as u64,
+            ..bucket.config.clone()
+        };
+        let replicas = [
+            open(config.clone(), &clock).await,
+            open(config, &clock).await,
+        ];
+        for (n, sizes) in [
+            // The first lies in front of a part, what is left of the second in front of the end.
+            vec![18 * MIB, 19 * MIB],
+            // No part at all: it ends with one piece.
+            vec![18 * MIB],
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            becomes_one_blob(&replicas, &sizes).await;
             nothing_is_left_over(bucket, n + 1).await;
         }
     })
