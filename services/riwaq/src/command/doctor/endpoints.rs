@@ -29,12 +29,8 @@ pub(super) fn all(config: &Config) -> Vec<Endpoint> {
         );
         if !s3.public_endpoint.is_empty() {
             let what = "the object storage's public address";
-            add(
-                &mut endpoints,
-                what,
-                &s3.public_endpoint,
-                s3.ca_file.as_ref(),
-            );
+            // Browsers go there, with the authorities that they know.
+            add(&mut endpoints, what, &s3.public_endpoint, None);
         }
     }
     if config.index.engine == IndexEngine::Opensearch {
