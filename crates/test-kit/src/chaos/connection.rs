@@ -169,7 +169,10 @@ async fn deliver(
         let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
         shared.bytes.fetch_add(length, Ordering::Relaxed);
     }
-    if weather.borrow().fault == Fault::HalfOpen {
+    let now = *weather.borrow();
+    // An end in good order would say that everything came.
+    now.still(born)?;
+    if now.fault == Fault::HalfOpen {
         std::future::pending::<()>().await;
     }
     writer.shutdown().await
