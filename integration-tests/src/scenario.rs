@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use riwaq_test_kit::Backend;
 
-use crate::World;
+use crate::{Mode, World};
 
 /// A scenario under way.
 pub type ScenarioRun<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
@@ -59,16 +59,36 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::vars().find_map(|(variable, value)| (variable == name).then_some(value))
 }
 
-/// Runs one in a world and reports it. `RIWAQ_TEST_SCENARIO` names those to run by a part of their names.
+/// Those of several that `RIWAQ_TEST_SCENARIO` names by a part of their names, all where it is not set. The others are
+/// reported as left out, and a whole test run with such does not pass.
+///
+/// # Errors
+/// When it names none.
+pub fn chosen<'a>(
+    scenarios: impl Iterator<Item = &'a Scenario>,
+    mode: Mode,
+) -> Result<Vec<Scenario>> {
+    let Some(wanted) = variable("RIWAQ_TEST_SCENARIO") else {
+        return Ok(scenarios.copied().collect());
+    };
+    let (chosen, others): (Vec<&Scenario>, Vec<&Scenario>) =
+        scenarios.partition(|scenario| scenario.name.contains(&wanted));
+    for left_out in others {
+        println!("scenario: {}/{} left out", left_out.name, mode.name());
+    }
+    ensure!(
+        !chosen.is_empty(),
+        "no scenario has {wanted} in its name (RIWAQ_TEST_SCENARIO)"
+    );
+    Ok(chosen.into_iter().copied().collect::<Vec<_>>())
+}
+
+/// Runs one in a world and reports it.
 ///
 /// # Errors
 /// When it fails; the ends of the logs are printed.
 pub async fn run(scenario: Scenario, world: &mut World) -> Result<()> {
     let name = format!("{}/{}", scenario.name, world.mode().name());
-    if variable("RIWAQ_TEST_SCENARIO").is_some_and(|wanted| !scenario.name.contains(&wanted)) {
-        println!("scenario: {name} left out");
-        return Ok(());
-    }
     let began = Instant::now();
     match (scenario.run)(world).await {
         Ok(()) => println!("scenario: {name} ok ({} ms)", began.elapsed().as_millis()),

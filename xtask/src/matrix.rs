@@ -58,7 +58,7 @@ pub(crate) struct Matrix {
 }
 
 impl Matrix {
-    /// Takes `conformance: PORT/ADAPTER/CASE ok`, `scenario: NAME/MODE ok (..)` and `NOT RUN: WHAT`; other
+    /// Takes `conformance: PORT/ADAPTER/CASE ok`, `scenario: NAME/MODE ok (..)` (or `left out`) and `NOT RUN: WHAT`; other
     /// lines say nothing here.
     pub(crate) fn add(&mut self, line: &str) {
         if let Some(what) = line.strip_prefix("NOT RUN: ") {
@@ -85,7 +85,7 @@ impl Matrix {
         let Some((name, outcome)) = rest.split_once(' ') else {
             return;
         };
-        if outcome == "NOT RUN" {
+        if outcome == "NOT RUN" || outcome == "left out" {
             self.not_run.insert(name.to_owned());
         } else if let Some((scenario, mode)) = name.rsplit_once('/')
             && (outcome == "ok" || outcome.starts_with("ok "))

@@ -1,7 +1,7 @@
 //! The one world of many processes: every scenario in it, then everything that can break.
 
 use anyhow::{Result, bail};
-use riwaq_integration_tests::{NotRun, Scenario, World, run};
+use riwaq_integration_tests::{Mode, NotRun, Scenario, World, chosen, run};
 
 use crate::{SCENARIOS, faults_killed, faults_network, faults_roles, leftovers};
 
@@ -48,13 +48,14 @@ const FAULTS: &[Scenario] = &[
 #[tokio::test(flavor = "multi_thread")]
 async fn every_scenario_and_every_fault_with_two_processes_a_role_on_real_backends() -> Result<()> {
     let _machine = crate::machine::alone().await;
+    let chosen = chosen(SCENARIOS.iter().chain(FAULTS), Mode::Distributed)?;
     let mut world = match World::distributed(leftovers::remove).await {
         Err(error) if error.is::<NotRun>() => return Ok(()),
         world => world?,
     };
     let mut failed = Vec::new();
-    for scenario in SCENARIOS.iter().chain(FAULTS) {
-        if run(*scenario, &mut world).await.is_err() {
+    for scenario in chosen {
+        if run(scenario, &mut world).await.is_err() {
             failed.push(scenario.name);
         }
     }

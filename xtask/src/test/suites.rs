@@ -6,10 +6,10 @@ use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
 use crate::{paths, process};
@@ -89,11 +89,13 @@ pub(super) fn run(
         let lane = || {
             while let Some(package) = next(&queue) {
                 for suite in package {
+                    // Its lines come at its end: without this, nobody would know of one that hangs.
+                    held(&each)(&format!("       Begun {}", suite.name()));
                     let began = Instant::now();
                     let mut lines = Vec::new();
                     let ended = suite.streamed(&prepare, &mut |line| lines.push(line.to_owned()));
                     let took = began.elapsed().as_secs();
-                    let mut each = each.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut each = held(&each);
                     each(&format!("     Running {} ({took} s)", suite.name()));
                     lines.iter().for_each(|line| each(line));
                     // What it said before it went wrong says why.
@@ -108,7 +110,7 @@ pub(super) fn run(
                 .unwrap_or_else(|_| bail!("a lane of tests panicked"))
         })
     })?;
-    let mut each = each.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut each = held(&each);
     for suite in alone {
         each(&format!("     Running {}", suite.name()));
         suite.streamed(&prepare, &mut **each)?;
@@ -117,10 +119,11 @@ pub(super) fn run(
 }
 
 fn next(queue: &Mutex<VecDeque<Vec<Suite>>>) -> Option<Vec<Suite>> {
-    queue
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .pop_front()
+    held(queue).pop_front()
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// By package, in the order in which they are begun; and those that nothing runs beside.
@@ -162,9 +165,17 @@ impl Suite {
         command
     }
 
-    /// Its lines as they come. A failed test is a line; an error is a program that did not come to its end.
+    /// Its lines as they come. A failed test is a line; an error is a program that did not come to its end, which one that
+    /// leaves in the middle of a test may call a success.
     fn streamed(&self, prepare: impl Fn(&mut Command), each: &mut dyn FnMut(&str)) -> Result<()> {
-        streamed(&mut self.command(prepare), each).with_context(|| self.name())
+        let mut counted = false;
+        streamed(&mut self.command(prepare), &mut |line| {
+            counted |= line.starts_with("test result: ");
+            each(line);
+        })
+        .with_context(|| self.name())?;
+        ensure!(counted, "{} ended without a result", self.name());
+        Ok(())
     }
 }
 
@@ -246,20 +257,36 @@ mod tests {
             Suite {
                 package,
                 target: "suite".to_owned(),
-                executable: PathBuf::from("/bin/pwd"),
+                executable: PathBuf::from("/bin/sh"),
             }
         });
+        let where_it_is = |command: &mut Command| {
+            command.args(["-c", "pwd; echo 'test result: ok. 1 passed'"]);
+        };
         let mut lines = Vec::new();
-        let took = run(suites.into(), |_| (), &mut |line: &str| {
+        let ended = run(suites.into(), where_it_is, &mut |line: &str| {
             lines.push(line.to_owned());
         });
-        took.unwrap();
-        assert_eq!(lines.len(), 10);
-        for pair in lines.chunks(2) {
-            assert!(pair[0].starts_with("     Running suite of "), "{pair:?}");
-            assert!(pair[0].contains(&pair[1]), "{pair:?}");
+        ended.unwrap();
+        lines.retain(|line| !line.starts_with("       Begun "));
+        assert_eq!(lines.len(), 15);
+        for of_one in lines.chunks(3) {
+            assert!(of_one[0].starts_with("     Running suite of "), "{lines:?}");
+            assert!(of_one[0].contains(&of_one[1]), "{lines:?}");
         }
-        assert!(lines[9].ends_with("integration-tests"), "{lines:?}");
+        assert!(lines[13].ends_with("integration-tests"), "{lines:?}");
+    }
+
+    #[test]
+    fn a_program_that_leaves_in_the_middle_of_a_test_did_not_pass() {
+        let mut suite = a_suite("xtask", "suite");
+        suite.executable = PathBuf::from("/bin/sh");
+        let leaves = |command: &mut Command| {
+            command.args(["-c", "echo running 2 tests; exit 0"]);
+        };
+        let ended = run(vec![suite], leaves, &mut |_: &str| {});
+        let error = format!("{:#}", ended.unwrap_err());
+        assert!(error.contains("ended without a result"), "{error}");
     }
 
     #[test]
@@ -274,7 +301,7 @@ mod tests {
             lines.push(line.to_owned());
         });
         assert!(format!("{:#}", ended.unwrap_err()).contains("suite of xtask"));
-        assert_eq!(lines[1..], ["said"]);
+        assert_eq!(lines.last().map(String::as_str), Some("said"));
     }
 
     #[test]
