@@ -1,8 +1,9 @@
 //! Whom a client believes to be a server.
 //!
-//! Owns the TLS settings of every connection that the program opens to a backend: TLS 1.2 and 1.3 (RFC 5246, RFC 8446)
-//! by ring, verified against the authorities of a file alone, or against those that the system trusts. Must not know
-//! which backend it is, or how it is spoken to.
+//! Owns the TLS settings of the connections to Cassandra, OpenSearch, Keycloak's administration and object storage, and of
+//! `riwaq doctor`: TLS 1.2 and 1.3 (RFC 5246, RFC 8446) by ring, verified against the authorities of a file alone, or
+//! against those that the system trusts. The clients of RabbitMQ, SMTP and the issuer bring their own, where a file is
+//! believed besides the system. Must not know which backend it is, or how it is spoken to.
 #![warn(missing_docs)]
 
 use std::path::{Path, PathBuf};
