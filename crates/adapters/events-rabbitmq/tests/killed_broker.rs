@@ -14,7 +14,6 @@ use riwaq_events_rabbitmq::{Config, RabbitmqEvents};
 use riwaq_test_kit::RabbitmqNode;
 
 const KINDS: [&str; 2] = ["riwaq.test.thing.changed", "riwaq.test.other.changed"];
-const GROUP: &str = "test.young";
 const ROUNDS: u64 = 3;
 const EVENTS: u64 = 10;
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -46,8 +45,9 @@ async fn connect(node: &RabbitmqNode) -> RabbitmqEvents {
         .unwrap()
 }
 
-fn group() -> Group {
-    Group::new(GROUP, KINDS)
+/// One that no round before had.
+fn name(round: u64) -> String {
+    format!("test.young{round}")
 }
 
 async fn publish(events: &RabbitmqEvents, when: &str) -> BTreeSet<String> {
@@ -79,10 +79,10 @@ async fn kill_and_restart(node: &mut RabbitmqNode) {
 }
 
 /// Takes until every one of these was delivered.
-async fn all_arrive(events: &RabbitmqEvents, mut missing: BTreeSet<String>) {
+async fn all_arrive(events: &RabbitmqEvents, group: &str, mut missing: BTreeSet<String>) {
     let (before, began) = (missing.len(), Instant::now());
     let mut member = events
-        .subscribe(Subscription::group(GROUP, KINDS))
+        .subscribe(Subscription::group(group, KINDS))
         .await
         .unwrap();
     while !missing.is_empty() {
@@ -108,15 +108,16 @@ async fn a_broker_that_is_killed_remembers_a_group_that_was_declared_a_moment_ag
     for round in 0..rounds() {
         let began = Instant::now();
         let events = connect(&node).await;
-        events.declare_group(&group()).await.unwrap();
+        let group = name(round);
+        let young = Group::new(&group, KINDS);
+        events.declare_group(&young).await.unwrap();
         let declared = began.elapsed();
         let mut acknowledged = publish(&events, "before").await;
         kill_and_restart(&mut node).await;
         // By somebody who never saw the group, and before anybody asks for it again.
         let other = connect(&node).await;
         acknowledged.extend(publish(&other, "after").await);
-        all_arrive(&other, acknowledged).await;
-        other.retire_group(&group()).await.unwrap();
+        all_arrive(&other, &group, acknowledged).await;
         println!(
             "  round {round}: declared in {} ms, {} events there after the kill",
             declared.as_millis(),
