@@ -33,6 +33,7 @@ imagePullPolicy: {{ .root.Values.image.pullPolicy }}
   "RIWAQ_BLOBS_S3_SECRET_KEY" "s3-secret-key"
   "RIWAQ_DIRECTORY_KEYCLOAK_CLIENT_SECRET" "keycloak-client-secret"
   "RIWAQ_EVENTS_RABBITMQ_PASSWORD" "rabbitmq-password"
+  "RIWAQ_GATEWAY_SESSION_CLIENT_SECRET" "portal-client-secret"
   "RIWAQ_INDEX_OPENSEARCH_PASSWORD" "opensearch-password"
   "RIWAQ_MAIL_SMTP_PASSWORD" "smtp-password"
   "RIWAQ_RECORDS_CASSANDRA_PASSWORD" "cassandra-password"

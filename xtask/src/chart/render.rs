@@ -123,6 +123,14 @@ fn refused() -> Vec<(Variant, &'static str)> {
             all().with("config.server.drain_seconds=3"),
             "config.server.drain_seconds",
         ),
+        (
+            roles().with("config.records.cassandra_password=open"),
+            "cassandra-password",
+        ),
+        (
+            roles().with("config.gateway.session.client_secret=open"),
+            "portal-client-secret",
+        ),
         (roles().with("existingSecret="), "existingSecret"),
         (
             roles().with("config.records.engine=sqlite"),
