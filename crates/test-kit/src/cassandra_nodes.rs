@@ -214,3 +214,14 @@ fn java() -> Result<PathBuf> {
         .find(is_17)
         .context("JDK 17 is needed (Debian: openjdk-17-jdk-headless); set JAVA_HOME to it")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::SETTINGS;
+
+    #[test]
+    fn nodes_are_set_as_operators_are_told_to_set_theirs() {
+        let page = include_str!("../../../docs/operations/cassandra.md");
+        assert!(page.contains(&format!("```yaml\n{SETTINGS}```")));
+    }
+}
