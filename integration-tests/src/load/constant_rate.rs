@@ -19,8 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const TOLD: usize = 8;
 
 /// Somebody's list of courses, asked for again and again. What is answered is never asked again; when the connection breaks
-/// before there is an answer the request is sent once more, as every browser does (RFC 9110 section 9.2.2): a server that
-/// closes an idle connection cannot know what is on its way to it.
+/// before there is an answer, or cannot be made, the request is sent once more, as clients may (RFC 9110 section 9.2.2): a
+/// server that closes an idle connection cannot know what is on its way to it.
 #[derive(Debug)]
 pub struct ConstantRate {
     counts: Arc<Counts>,
@@ -41,7 +41,7 @@ pub struct RateReport {
     pub succeeded: u64,
     /// Those that were not: what came instead.
     pub failed: Vec<String>,
-    /// Those that were sent twice, because their first connection broke.
+    /// Those that were sent twice, because the first time there was no answer.
     pub broken: u64,
     /// How long each took, the quickest first.
     took: Vec<Duration>,
