@@ -107,23 +107,23 @@ impl World {
         };
         let keyspace = format!("it_{}", Uuid::new_v4().simple());
         Self::with_records_at(&[
-            ("CONTACT_POINTS", &address),
-            ("USER", "cassandra"),
-            ("PASSWORD", "cassandra"),
-            ("KEYSPACE", &keyspace),
-            ("REQUEST_TIMEOUT_MS", "20000"),
+            ("RECORDS_CASSANDRA_CONTACT_POINTS", &address),
+            ("RECORDS_CASSANDRA_USER", "cassandra"),
+            ("RECORDS_CASSANDRA_PASSWORD", "cassandra"),
+            ("RECORDS_CASSANDRA_KEYSPACE", &keyspace),
+            ("RECORDS_CASSANDRA_REQUEST_TIMEOUT_MS", "20000"),
         ])
         .await
     }
 
-    /// The same in a Cassandra of the test's own choice: variables without their `RIWAQ_RECORDS_CASSANDRA_`.
+    /// The same in a Cassandra of the test's own choice: variables without their `RIWAQ_`.
     ///
     /// # Errors
     /// When it does not start.
     pub async fn with_records_at(settings: &[(&str, &str)]) -> Result<Self> {
         let mut builder = ProgramBuilder::new()?.variable("RIWAQ_RECORDS_ENGINE", "cassandra");
         for (name, value) in settings {
-            builder = builder.variable(&format!("RIWAQ_RECORDS_CASSANDRA_{name}"), value);
+            builder = builder.variable(&format!("RIWAQ_{name}"), value);
         }
         Self::program(Mode::CassandraRecords, builder).await
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::{paths, process};
+use crate::{folders, paths, process};
 
 /// How the program is built.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,9 @@ pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
             cargo.args(["--package", "riwaq", "--profile", profile.folder()])
         }
     };
+    if profile == Profile::Release {
+        folders::hide(&mut cargo)?;
+    }
     process::run(&mut cargo)?;
     Ok(paths::target().join(profile.folder()).join("riwaq"))
 }

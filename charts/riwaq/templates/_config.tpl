@@ -36,7 +36,7 @@
 {{- else }}{{ . }}{{ end }}
 {{- end }}
 
-{{/* What the chart says itself, over what `config` says. */}}
+{{/* What the chart says itself, over what `config` says; whether strangers may sign up, beneath it. */}}
 {{- define "riwaq.config" -}}
 {{- $all := eq .Values.mode "all" }}
 {{- $server := dict "drain_delay_seconds" .Values.drain.delaySeconds "drain_seconds" .Values.drain.seconds }}
@@ -52,7 +52,9 @@
 {{- end }}
 {{- $_ := set $own "peers" $peers }}
 {{- end }}
-{{- include "riwaq.toml" (dict "path" "" "table" (mergeOverwrite (deepCopy .Values.config) $own)) | trim }}
+{{- /* Like the demonstration it is for a first look: whoever ends that has not thereby opened the door. */}}
+{{- $usual := ternary (dict "auth" (dict "registration" .Values.demo.enabled)) (dict) $all }}
+{{- include "riwaq.toml" (dict "path" "" "table" (mergeOverwrite $usual (deepCopy .Values.config) $own)) | trim }}
 {{- end }}
 
 {{/* The part that `riwaq migrate` needs: it runs before the rest is there. */}}
@@ -72,7 +74,9 @@
 {{- $config := .Values.config }}
 {{- $found := dict }}
 {{- if eq (dig "records" "engine" "sqlite" $config) "cassandra" }}
-{{- $_ := set $found "cassandra" (dict "addresses" (dig "records" "cassandra" "contact_points" (list) $config) "default" 9042) }}
+{{- $nodes := dig "records" "cassandra" "contact_points" (list) $config }}
+{{- $nodes = concat $nodes (dig "records" "cassandra" "address_map" (dict) $config | values | sortAlpha) }}
+{{- $_ := set $found "cassandra" (dict "addresses" $nodes "default" 9042) }}
 {{- end }}
 {{- if eq (dig "events" "engine" "sqlite" $config) "rabbitmq" }}
 {{- $_ := set $found "rabbitmq" (dict "addresses" (dig "events" "rabbitmq" "addresses" (list) $config) "default" 5672) }}
@@ -89,7 +93,9 @@
 {{- end }}
 {{- if eq (dig "directory" "engine" "local" $config) "keycloak" }}
 {{- $urls := list (dig "directory" "keycloak" "server_url" "" $config) }}
-{{- with dig "identity" "internal_url" "" $config }}{{ $urls = append $urls . }}{{ end }}
+{{- range list "internal_url" "jwks_url" }}
+{{- with dig "identity" . "" $config }}{{ $urls = append $urls . }}{{ end }}
+{{- end }}
 {{- $_ := set $found "keycloak" (dict "addresses" $urls "default" 443) }}
 {{- end }}
 {{- if eq (dig "mail" "engine" "folder" $config) "smtp" }}

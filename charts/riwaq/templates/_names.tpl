@@ -1,6 +1,12 @@
-{{/* Release `riwaq` names things `riwaq-...`; another release puts its name before that. */}}
+{{/*
+Release `riwaq` names things `riwaq-...`; another release puts its name before that. A release's name may hold dots and begin with
+a digit, a Service's may not.
+*/}}
 {{- define "riwaq.name" -}}
-{{- if contains "riwaq" .Release.Name }}{{ .Release.Name | trunc 40 | trimSuffix "-" }}{{ else }}{{ printf "%s-riwaq" .Release.Name | trunc 40 | trimSuffix "-" }}{{ end }}
+{{- $name := .Release.Name | replace "." "-" }}
+{{- if not (contains "riwaq" $name) }}{{ $name = printf "%s-riwaq" $name }}{{ end }}
+{{- if regexMatch "^[0-9]" $name }}{{ $name = printf "r%s" $name }}{{ end }}
+{{- regexReplaceAll "-+$" ($name | trunc 40) "" }}
 {{- end }}
 
 {{- define "riwaq.labels" -}}
@@ -40,4 +46,11 @@ app.kubernetes.io/component: {{ .component }}
 
 {{- define "riwaq.host" -}}
 {{- .host | default ((urlParse .root.Values.publicUrl).host | splitList ":" | first) }}
+{{- end }}
+
+{{/* Whose accounts the main job has: those of a Secret, those of the demonstration where their password is known, or none. */}}
+{{- define "riwaq.tests.accounts" -}}
+{{- if .Values.tests.accountsSecret }}secret
+{{- else if and (eq .Values.mode "all") .Values.demo.enabled .Values.demo.existingSecret }}demo
+{{- end }}
 {{- end }}

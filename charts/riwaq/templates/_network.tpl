@@ -2,8 +2,10 @@
 # Names.
 - to: {{- toYaml .Values.networkPolicy.dnsTo | nindent 4 }}
   ports:
-    - {protocol: UDP, port: 53}
-    - {protocol: TCP, port: 53}
+    {{- range .Values.networkPolicy.dnsPorts }}
+    - {protocol: UDP, port: {{ . | int }}}
+    - {protocol: TCP, port: {{ . | int }}}
+    {{- end }}
 {{- end }}
 
 {{/* Rules for those backends of the configuration that are named: (dict "root" $ "names" (list ...)). */}}

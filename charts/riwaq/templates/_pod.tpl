@@ -12,6 +12,30 @@ securityContext:
   seccompProfile: {type: RuntimeDefault}
 {{- end }}
 
+{{/* Of every pod, so that a policy or a mesh that asks for labels finds them: (dict "root" $ "component" "auth"). */}}
+{{- define "riwaq.pod.labels" -}}
+{{- include "riwaq.selector" . }}
+{{- with .root.Values.podLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* Where a pod may run, and with what its image is fetched. */}}
+{{- define "riwaq.pod.place" -}}
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{- define "riwaq.container.security" -}}
 securityContext:
   allowPrivilegeEscalation: false
@@ -48,13 +72,14 @@ imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 {{- end }}
 {{- end }}
 
+{{/* (dict "scheme" "HTTP" "startupSeconds" 600). */}}
 {{- define "riwaq.probes" -}}
 {{- $scheme := .scheme -}}
 # Before it answers, a process waits for its backends, up to a minute for each, and says then why it ends.
 startupProbe:
   httpGet: {path: /livez, port: http, scheme: {{ $scheme }}}
   periodSeconds: 2
-  failureThreshold: 180
+  failureThreshold: {{ div (add .startupSeconds 1) 2 }}
 livenessProbe:
   httpGet: {path: /livez, port: http, scheme: {{ $scheme }}}
   periodSeconds: 10
@@ -72,9 +97,7 @@ readinessProbe:
 {{- $values := .root.Values }}
 {{- $tls := include "riwaq.certificate" . -}}
 metadata:
-  labels:
-    {{- include "riwaq.selector" . | nindent 4 }}
-    {{- with $values.podLabels }}{{ toYaml . | nindent 4 }}{{ end }}
+  labels: {{- include "riwaq.pod.labels" . | nindent 4 }}
   annotations:
     # A change of the configuration is a rollout.
     checksum/config: {{ include "riwaq.config" .root | sha256sum }}
@@ -84,17 +107,8 @@ spec:
   {{- include "riwaq.pod.security" . | nindent 2 }}
   # The drain, and a margin for ending.
   terminationGracePeriodSeconds: {{ add $values.drain.delaySeconds $values.drain.seconds 5 }}
-  {{- with $values.image.pullSecrets }}
-  imagePullSecrets: {{ toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with $values.priorityClassName }}
-  priorityClassName: {{ . }}
-  {{- end }}
-  {{- with $values.nodeSelector }}
-  nodeSelector: {{ toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with $values.tolerations }}
-  tolerations: {{ toYaml . | nindent 4 }}
+  {{- with include "riwaq.pod.place" .root | trim }}
+  {{- . | nindent 2 }}
   {{- end }}
   {{- with include "riwaq.spread" . | trim }}
   {{- . | nindent 2 }}
@@ -110,7 +124,7 @@ spec:
       {{- end }}
       ports:
         - {name: http, containerPort: 8080}
-      {{- include "riwaq.probes" (dict "scheme" (ternary "HTTPS" "HTTP" (not (empty $tls)))) | nindent 6 }}
+      {{- include "riwaq.probes" (dict "scheme" (ternary "HTTPS" "HTTP" (not (empty $tls))) "startupSeconds" $values.startup.seconds) | nindent 6 }}
       resources:
         {{- toYaml .resources | nindent 8 }}
       volumeMounts:

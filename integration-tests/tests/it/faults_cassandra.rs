@@ -100,12 +100,12 @@ impl Faults {
         }
         // Every time-out is the one that comes with the program.
         let world = World::with_records_at(&[
-            ("CONTACT_POINTS", &contact_points),
-            ("USER", ROLE),
-            ("PASSWORD", PASSWORD),
-            ("KEYSPACE", KEYSPACE),
-            ("CREATE_KEYSPACE", "false"),
-            ("REPLICATION_FACTOR", "3"),
+            ("RECORDS_CASSANDRA_CONTACT_POINTS", &contact_points),
+            ("RECORDS_CASSANDRA_USER", ROLE),
+            ("RECORDS_CASSANDRA_PASSWORD", PASSWORD),
+            ("RECORDS_CASSANDRA_KEYSPACE", KEYSPACE),
+            ("RECORDS_CASSANDRA_CREATE_KEYSPACE", "false"),
+            ("RECORDS_CASSANDRA_REPLICATION_FACTOR", "3"),
         ])
         .await?;
         let school = School::open(&world).await?;

@@ -21,11 +21,11 @@ async fn an_operator_reads_the_tables_with_plain_cql() -> Result<()> {
     };
     let keyspace = format!("plain_{}", &Uuid::new_v4().simple().to_string()[..12]);
     let world = World::with_records_at(&[
-        ("CONTACT_POINTS", &address),
-        ("USER", "cassandra"),
-        ("PASSWORD", "cassandra"),
-        ("KEYSPACE", &keyspace),
-        ("REQUEST_TIMEOUT_MS", "20000"),
+        ("RECORDS_CASSANDRA_CONTACT_POINTS", &address),
+        ("RECORDS_CASSANDRA_USER", "cassandra"),
+        ("RECORDS_CASSANDRA_PASSWORD", "cassandra"),
+        ("RECORDS_CASSANDRA_KEYSPACE", &keyspace),
+        ("RECORDS_CASSANDRA_REQUEST_TIMEOUT_MS", "20000"),
     ])
     .await?;
     let school = School::open(&world).await?;

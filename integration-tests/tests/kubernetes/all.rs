@@ -1,6 +1,6 @@
 //! `mode: all`: one pod with a volume.
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use crate::cluster::{Cluster, Namespace};
@@ -33,6 +33,9 @@ async fn steps(namespace: &Namespace<'_>) -> Result<()> {
     );
     let mut world = release.world(ADMIN, PASSWORD).await?;
     let kept = Kept::make(&mut world).await?;
+    // With the accounts of the demonstration, whose password is in a Secret.
+    let said = release.test().await.context("helm test")?;
+    ensure!(said.contains("test-main-job"), "no main job: {said}");
     println!("mode all: upgraded in {:?}", release.upgrade().await?);
     kept.is_there(&world).await?;
     println!("mode all: rolled back in {:?}", release.roll_back().await?);

@@ -23,6 +23,8 @@ use crate::release::{Kept, Release};
 const BETWEEN: u64 = 12;
 /// For the figures of a cluster to which nothing happens.
 const AT_REST: Duration = Duration::from_secs(5);
+/// One student reads at the rate of many.
+const A_CROWD: u32 = 100_000;
 /// Pods of each role.
 const REPLICAS: usize = 2;
 
@@ -53,7 +55,7 @@ async fn steps(namespace: &Namespace<'_>, share: &Share) -> Result<()> {
     let kept = Kept::make(&mut world).await?;
     helm_test(&release, &world).await?;
     pods::tell_memory(namespace).await?;
-    at_rest(&world).await?;
+    at_rest(&world, share).await?;
     rollouts(&release, &world).await?;
     pods::each_is_killed(namespace, &world, BETWEEN).await?;
     release.uninstall().await?;
@@ -62,15 +64,28 @@ async fn steps(namespace: &Namespace<'_>, share: &Share) -> Result<()> {
     release.uninstall().await
 }
 
-/// What a request takes while nothing else happens.
-async fn at_rest(world: &World) -> Result<()> {
-    let school = School::open(world).await?;
-    let rate = ConstantRate::start(&school.student);
-    tokio::time::sleep(AT_REST).await;
-    let reads = rate.stop();
-    println!("mode roles: at rest {reads}");
-    ensure!(reads.failed.is_empty(), "{reads}");
-    Ok(())
+/// What a request takes while nothing else happens; the same asked of one process outside the cluster, with its records in the
+/// same Cassandra: what lies between is what the roles and the cluster's network add.
+async fn at_rest(world: &World, share: &Share) -> Result<()> {
+    let node = share.cassandra().first().context("no Cassandra")?;
+    let keyspace = format!("{}_one", share.tag());
+    let one = World::with_records_at(&[
+        ("RECORDS_CASSANDRA_CONTACT_POINTS", node),
+        ("RECORDS_CASSANDRA_USER", "cassandra"),
+        ("RECORDS_CASSANDRA_PASSWORD", "cassandra"),
+        ("RECORDS_CASSANDRA_KEYSPACE", &keyspace),
+        ("GATEWAY_LIMITS_USER_PER_MINUTE", &A_CROWD.to_string()),
+    ])
+    .await?;
+    for (what, world) in [("mode roles", world), ("one process beside it", &one)] {
+        let school = School::open(world).await?;
+        let rate = ConstantRate::start(&school.student);
+        tokio::time::sleep(AT_REST).await;
+        let reads = rate.stop();
+        println!("{what}: at rest {reads}");
+        ensure!(reads.failed.is_empty(), "{what}: {reads}");
+    }
+    one.end().await
 }
 
 /// Addresses as pods see them.
@@ -110,8 +125,7 @@ fn values(host: &str, share: &Share, mail: u16) -> Result<Value> {
                 "prefix": share.tag(),
             }},
             "mail": {"engine": "smtp", "smtp": {"host": host, "port": mail, "encryption": "none"}},
-            // One student reads at the rate of many.
-            "gateway": {"limits": {"user_per_minute": 100_000}},
+            "gateway": {"limits": {"user_per_minute": A_CROWD}},
             "telemetry": {"trace_sample_ratio": 0.0},
         },
         "tests": {"accountsSecret": "accounts"},

@@ -15,6 +15,7 @@ use crate::paths;
 pub(crate) struct Variant {
     pub(crate) name: String,
     chart: &'static str,
+    pub(crate) release: &'static str,
     /// Files of values, from the root of the repository.
     files: Vec<PathBuf>,
     /// `--set`.
@@ -26,6 +27,7 @@ impl Variant {
         Self {
             name: name.to_owned(),
             chart: CHART,
+            release: "riwaq",
             files: files.iter().map(PathBuf::from).collect(),
             set: Vec::new(),
         }
@@ -68,8 +70,11 @@ const ROLES: &str = "charts/riwaq/examples/roles.yaml";
 pub(crate) fn variants() -> Vec<Variant> {
     let mut servers = Variant::new("servers for a trial", &[]);
     servers.chart = TRIAL;
+    let mut named = Variant::new("a name that is no label", &[ROLES]);
+    named.release = "2025.ent";
     vec![
         servers,
+        named,
         Variant::new("trial", &["charts/riwaq/examples/trial.yaml"]),
         Variant::new("the defaults", &[]),
         Variant::new("all", &[ALL]),
@@ -106,9 +111,40 @@ fn refused() -> Vec<(Variant, &'static str)> {
             all().with("publicUrl=http://127.0.0.1.example"),
             "publicUrl",
         ),
+        (
+            all().with("publicUrl=https://school.example/ent"),
+            "publicUrl",
+        ),
+        (
+            all().with("publicUrl=https://ENT.school.example"),
+            "publicUrl",
+        ),
+        (
+            Variant::new("refused", &[]).with("tls.existingSecret=edge"),
+            "publicUrl",
+        ),
+        (
+            all().with("config.records.engine=cassandra"),
+            "demo.enabled",
+        ),
+        (
+            all().with("config.directory.engine=keycloak"),
+            "demo.enabled",
+        ),
+        (
+            roles()
+                .with("config.directory.engine=keycloak")
+                .with("tests.accountsSecret=accounts"),
+            "tests.accountsSecret",
+        ),
+        (
+            all().with("podLabels.app\\.kubernetes\\.io/name=mine"),
+            "podLabels",
+        ),
         (all().with("tls.existingSecret=edge"), "tls.existingSecret"),
         (
             Variant::new("refused", &[])
+                .with("publicUrl=https://riwaq.school.example")
                 .with("tls.existingSecret=edge")
                 .with("httpRoute.enabled=true")
                 .with("httpRoute.parentRefs[0].name=public"),

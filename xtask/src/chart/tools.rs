@@ -86,7 +86,7 @@ impl Tools {
     }
 
     fn template(&self, variant: &Variant) -> Command {
-        let mut helm = self.helm(&["template", "riwaq"]);
+        let mut helm = self.helm(&["template", variant.release]);
         helm.arg(paths::root().join(variant.chart()))
             .args(variant.flags());
         helm

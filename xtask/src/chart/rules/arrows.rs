@@ -12,6 +12,9 @@ const COMPONENT: &str = "app.kubernetes.io/component";
 /// The ports of mail servers.
 const MAIL: [u64; 3] = [25, 465, 587];
 
+/// Settings of addresses that the doctor does not ask.
+const NOT_ASKED: [&str; 3] = ["public_url", "issuer", "otlp_endpoint"];
+
 /// From a component to those beside it.
 type Edges = BTreeMap<String, BTreeSet<String>>;
 
@@ -159,14 +162,14 @@ fn unexamined(documents: &[Document], policies: &[&Document]) -> Vec<String> {
         .collect()
 }
 
-/// Every address of HTTP in a configuration, with its port, but for those of the program itself.
+/// Every address in a configuration that says its port or its scheme, but for those of the program itself.
 fn addresses(config: &str) -> Vec<(&str, u64)> {
     let mut found = Vec::new();
     let mut section = "";
     for line in config.lines().map(str::trim) {
         if line.starts_with('[') {
             section = line;
-        } else if section != "[peers]" && !line.starts_with("public_url ") {
+        } else if section != "[peers]" && !NOT_ASKED.contains(&setting(line)) {
             let texts = line.split('"').skip(1).step_by(2);
             found.extend(texts.filter_map(|text| Some((text, port(text)?))));
         }
@@ -174,8 +177,14 @@ fn addresses(config: &str) -> Vec<(&str, u64)> {
     found
 }
 
+fn setting(line: &str) -> &str {
+    line.split(' ').next().unwrap_or(line)
+}
+
 fn port(address: &str) -> Option<u64> {
-    let (scheme, rest) = address.split_once("://")?;
+    let Some((scheme, rest)) = address.split_once("://") else {
+        return address.rsplit_once(':')?.1.parse().ok();
+    };
     let host = rest.split('/').next().unwrap_or(rest);
     let usual = match scheme {
         "https" => 443,
@@ -268,6 +277,8 @@ spec:
     #[test]
     fn the_doctor_is_let_through_to_every_address() {
         let config = "\n---\nkind: ConfigMap\ndata:\n  riwaq.toml: |\n    public_url = \"https://school.example:1\"\n    \
+                      [records.cassandra]\n    contact_points = [\"db:9042\"]\n    [telemetry]\n    \
+                      otlp_endpoint = \"http://traces:4317\"\n    \
                       [blobs.s3]\n    endpoint = \"http://s3:9000\"\n    [index.opensearch]\n    \
                       urls = [\"https://a\", \"https://b:9200/\"]\n    [peers]\n    auth = \"http://auth:2\"\n";
         let doctor = |ports: &str| {
@@ -275,13 +286,14 @@ spec:
                 "\n---\nkind: NetworkPolicy\nspec:\n  podSelector: {{matchLabels: {{{COMPONENT}: test-doctor}}}}\n  egress: [{{ports: [{ports}]}}]\n"
             )
         };
-        let all = "{port: 9000}, {port: 443}, {port: 9200}";
+        let all = "{port: 9000}, {port: 443}, {port: 9200}, {port: 9042}";
         let of = |ports: &str| found(&(fine() + config + &doctor(ports)));
         assert_eq!(of(all), Vec::<String>::new());
         for (port, address) in [
             ("9000", "http://s3:9000"),
             ("443", "https://a"),
             ("9200", "https://b:9200/"),
+            ("9042", "db:9042"),
         ] {
             let missing = of(&all.replace(&format!("port: {port}}}"), "port: 1}"));
             let said = format!("by its policy the doctor may not reach {address}");

@@ -6,9 +6,55 @@ use crate::chart::render::Document;
 
 pub(super) fn findings(documents: &[Document], is_ours: bool) -> Vec<String> {
     let drain = documents.iter().map(drain_seconds).max().unwrap_or(0);
-    let pods = documents.iter().filter_map(|one| Some((one, pod(one)?)));
-    pods.flat_map(|(one, spec)| of_pod(one, spec, is_ours, drain))
+    let pods: Vec<(&Document, &Value)> = documents
+        .iter()
+        .filter_map(|one| Some((one, pod(one)?)))
+        .collect();
+    let each = pods.iter();
+    let mut findings: Vec<String> = each
+        .flat_map(|(one, spec)| of_pod(one, spec, is_ours, drain))
+        .collect();
+    if is_ours {
+        findings.extend(elsewhere(&pods));
+    }
+    findings
+}
+
+/// Nodes, policies and meshes that ask for something of every pod ask it of a migration and of a test as well.
+fn elsewhere(pods: &[(&Document, &Value)]) -> Vec<String> {
+    let Some((first, wanted)) = pods.first().map(|(one, spec)| (one, place(one, spec))) else {
+        return Vec::new();
+    };
+    let others = pods[1..]
+        .iter()
+        .filter(|(one, spec)| place(one, spec) != wanted);
+    others
+        .map(|(one, _)| {
+            let (kind, name) = (one.kind(), one.name());
+            format!(
+                "{kind} {name}: its nodes, secrets or labels are not those of {}",
+                first.name()
+            )
+        })
         .collect()
+}
+
+/// What says where a pod may run, and the labels that are not the chart's own.
+fn place(document: &Document, spec: &Value) -> Value {
+    let labels = labels(document).as_object().into_iter().flatten();
+    let own = ["app.kubernetes.io/", "helm.sh/"];
+    let others: serde_json::Map<String, Value> = labels
+        .filter(|(key, _)| !own.iter().any(|prefix| key.starts_with(prefix)))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    let keys = [
+        "imagePullSecrets",
+        "nodeSelector",
+        "priorityClassName",
+        "tolerations",
+    ];
+    let said = keys.map(|key| spec[key].clone());
+    json!([others, said])
 }
 
 /// How long the configuration lets a process drain.
@@ -212,6 +258,16 @@ spec:
             let text = POD.replacen(tight, loose, 1);
             assert_ne!(text, POD, "{tight}");
             assert_eq!(found(&text).len(), 1, "{loose}");
+        }
+    }
+
+    #[test]
+    fn a_pod_that_may_run_elsewhere_or_lacks_a_label_is_found() {
+        let labelled = POD.replace("{name: test}", "{name: test, labels: {team: it}}");
+        let placed = POD.replace("spec:\n", "spec:\n  nodeSelector: {disk: fast}\n");
+        for other in [labelled, placed] {
+            assert_eq!(found(&format!("{other}---{other}")), Vec::<String>::new());
+            assert_eq!(found(&format!("{other}---{POD}")).len(), 1, "{other}");
         }
     }
 
