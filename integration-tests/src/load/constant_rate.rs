@@ -12,7 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use crate::scenario::variable;
 
 /// Requests a second where `RIWAQ_TEST_RATE` says nothing else.
-const RATE: u32 = 40;
+const RATE: u32 = 25;
 /// A person would have gone.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Failures that are told in words.

@@ -67,6 +67,7 @@ pub struct Load {
     conversation: String,
     patience: Patience,
     stop_at_failure: bool,
+    pause: Duration,
     counter: Arc<AtomicU64>,
     ended: watch::Sender<u64>,
     unsettled: Arc<Mutex<Vec<String>>>,
@@ -105,6 +106,7 @@ impl Load {
             conversation,
             patience,
             stop_at_failure: false,
+            pause: Duration::ZERO,
             counter: Arc::default(),
             ended: watch::Sender::new(0),
             unsettled: Arc::default(),
@@ -121,6 +123,14 @@ impl Load {
     #[must_use]
     pub fn until_failure(mut self) -> Self {
         self.stop_at_failure = true;
+        self
+    }
+
+    /// The same, whose workers take a breath after each request, as people do: one that does not keeps a machine busy
+    /// that has to start pods beside it.
+    #[must_use]
+    pub fn with_pauses_of(mut self, pause: Duration) -> Self {
+        self.pause = pause;
         self
     }
 
@@ -155,6 +165,7 @@ impl Load {
                     return;
                 }
             }
+            tokio::time::sleep(self.pause).await;
         }
     }
 
