@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use riwaq_clock::Clock;
 use riwaq_records::{MigrationPlan, MigrationReport, RecordsError, Step};
 use scylla::cluster::Node;
 use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
@@ -21,6 +22,8 @@ const TABLE: &str = "riwaq_schema";
 /// A migrator that died leaves its lock for this long; one that lives renews it before each statement.
 const LOCK_SECONDS: u64 = 180;
 const LOCK_POLL: Duration = Duration::from_millis(250);
+/// How long a statement of the lock is asked for again: well below the lock's own time, so that what was renewed last holds.
+const LOCK_PATIENCE: Duration = Duration::from_secs(60);
 
 impl CassandraRecords {
     pub(crate) async fn stored_number(&self) -> Result<u32, RecordsError> {
@@ -156,19 +159,15 @@ impl CassandraRecords {
             self.table()
         );
         let deadline = self.clock.monotonic() + Duration::from_secs(LOCK_SECONDS + 30);
-        loop {
-            let refusal = match self.is_applied(&cql, &[owner]).await {
-                Ok(true) => return Ok(owner),
-                Ok(false) => RecordsError::unavailable("another migration holds the lock"),
-                // It may be ours: asking again shows it.
-                Err(error) if error.is_retryable() => error,
-                Err(error) => return Err(error),
-            };
+        while !self.insist(&cql, &[owner]).await? {
             if self.clock.monotonic() >= deadline {
-                return Err(refusal);
+                return Err(RecordsError::unavailable(
+                    "another migration holds the lock",
+                ));
             }
             self.clock.sleep(LOCK_POLL).await;
         }
+        Ok(owner)
     }
 
     async fn renew(&self, owner: Uuid) -> Result<(), RecordsError> {
@@ -176,7 +175,7 @@ impl CassandraRecords {
             "UPDATE {} USING TTL {LOCK_SECONDS} SET owner = ? WHERE id = 'lock' IF owner = ?",
             self.table()
         );
-        if self.is_applied(&cql, &[owner, owner]).await? {
+        if self.insist(&cql, &[owner, owner]).await? {
             return Ok(());
         }
         Err(RecordsError::unavailable(
@@ -189,7 +188,13 @@ impl CassandraRecords {
             "DELETE FROM {} WHERE id = 'lock' IF owner = ?",
             self.table()
         );
-        self.is_applied(&cql, &[owner]).await.map(|_| ())
+        self.insist(&cql, &[owner]).await.map(|_| ())
+    }
+
+    /// [`Self::is_applied`], asked again for a while when there is no answer or one that leaves the outcome open: each of
+    /// the lock's statements may be repeated, and one slow moment of the cluster must not end a migration in the middle.
+    async fn insist(&self, cql: &str, values: &[Uuid]) -> Result<bool, RecordsError> {
+        insist(&*self.clock, || self.is_applied(cql, values)).await
     }
 
     /// Whether the lock is as asked for. A refusal that shows our own name comes from an earlier attempt.
@@ -218,6 +223,21 @@ impl CassandraRecords {
     }
 }
 
+async fn insist<T, F>(clock: &dyn Clock, mut ask: impl FnMut() -> F) -> Result<T, RecordsError>
+where
+    F: Future<Output = Result<T, RecordsError>>,
+{
+    let deadline = clock.monotonic() + LOCK_PATIENCE;
+    loop {
+        match ask().await {
+            Err(error) if error.is_retryable() && clock.monotonic() < deadline => {
+                clock.sleep(LOCK_POLL).await;
+            }
+            result => return result,
+        }
+    }
+}
+
 /// Cassandra has no code of its own for a table that is not there.
 fn is_no_table(error: &ExecutionError) -> bool {
     matches!(
@@ -243,5 +263,51 @@ fn step_cql(keyspace: &str, step: &Step) -> String {
             cql::table(keyspace, table),
             cql::quoted(column)
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+    use std::time::SystemTime;
+
+    use riwaq_clock::ManualClock;
+
+    use super::*;
+
+    /// What comes of a statement that is answered so, one time after the other, and not at all afterwards.
+    async fn insisted(answers: Vec<Result<bool, RecordsError>>) -> Result<bool, RecordsError> {
+        let clock = ManualClock::at(SystemTime::UNIX_EPOCH.into());
+        let mut answers = answers.into_iter();
+        let mut ask = || {
+            let silence = || Err(RecordsError::unknown("no answer"));
+            ready(answers.next().unwrap_or_else(silence))
+        };
+        let seconds = async {
+            loop {
+                clock.advance(Duration::from_secs(1));
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            result = insist(&*clock, &mut ask) => result,
+            never = seconds => never,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_statement_of_the_lock_that_got_no_answer_is_asked_again() {
+        let slow = || Err(RecordsError::unknown("one answer of two in time"));
+        let away = || Err(RecordsError::unavailable("one node of two"));
+        assert!(insisted(vec![slow(), away(), Ok(true)]).await.unwrap());
+        assert!(!insisted(vec![slow(), Ok(false), Ok(true)]).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_refusal_and_a_long_silence_end_the_migration() {
+        let refused = insisted(vec![Err(RecordsError::schema("refused")), Ok(true)]).await;
+        assert!(matches!(refused, Err(RecordsError::Schema { .. })));
+        let silent = insisted(Vec::new()).await;
+        assert!(matches!(silent, Err(RecordsError::Unknown { .. })));
     }
 }
