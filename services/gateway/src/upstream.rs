@@ -34,6 +34,12 @@ const POOL_IDLE: Duration = Duration::from_secs(60);
 /// must fit.
 const BUFFER: usize = 64 << 10;
 
+/// How often a request is sent again that no address had taken.
+const AFTER_NO_CONNECTION: u32 = 1;
+/// How often a read is that broke. In a rollout all addresses of a role go, one soon after the other, and a read may meet
+/// each of them in that instant.
+const AFTER_A_BREAK: u32 = 2;
+
 /// In the extensions of a request: its route says that a read may be sent again although it may have arrived.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MayRepeat;
@@ -93,8 +99,8 @@ struct Replicas {
 /// every second whether it is ready; one that is not, or refuses connections, gets no request as long as another is.
 /// Requests go to the less busy of two addresses taken in turn.
 ///
-/// A request is sent to another address when nothing of it was sent to the first, or when it is a read (`GET`, `HEAD`)
-/// without a body whose route says that it may be repeated.
+/// A request is sent to another address when nothing of it was sent to the first, and up to twice again when it is a read
+/// (`GET`, `HEAD`) without a body whose route says that it may be repeated (RFC 9110 section 9.2.2).
 ///
 /// # Errors
 /// [`UpstreamError::Address`].
@@ -149,11 +155,12 @@ impl Replicas {
         let safe = bodyless
             && matches!(*request.method(), Method::GET | Method::HEAD)
             && request.extensions_mut().remove::<MayRepeat>().is_some();
-        let mut again = Some(copy(&request));
+        let again = copy(&request);
+        let (mut unconnected, mut broken) = (AFTER_NO_CONNECTION, AFTER_A_BREAK);
         let (mut request, mut unsent) = Unsent::wrap(request);
-        let mut tried = None;
+        let mut tried = Vec::new();
         loop {
-            let Some(host) = self.choose(&hosts, tried) else {
+            let Some(host) = self.choose(&hosts, &tried) else {
                 return Err(UpstreamError::Name {
                     role: self.role,
                     source: std::io::ErrorKind::NotFound.into(),
@@ -172,10 +179,17 @@ impl Replicas {
             // Without a connection nobody has read of the body.
             let body = if connect { unsent.take() } else { None };
             let body = body.or_else(|| safe.then(Body::empty));
-            match again.take().zip(body) {
-                Some((copy, body)) => {
-                    tried = Some(host);
-                    (request, unsent) = Unsent::wrap(copy.map(|()| body));
+            // Each has its own: one address that is gone must not use up what a read may need at the next.
+            let left = if connect {
+                &mut unconnected
+            } else {
+                &mut broken
+            };
+            match body.filter(|_| *left > 0) {
+                Some(body) => {
+                    *left -= 1;
+                    tried.push(host);
+                    (request, unsent) = Unsent::wrap(again.clone().map(|()| body));
                 }
                 None if connect => {
                     return Err(UpstreamError::Connect {
@@ -194,14 +208,10 @@ impl Replicas {
     }
 
     /// The less busy of the next two addresses that are ready; any, when none is.
-    fn choose<'a>(
-        &self,
-        hosts: &'a [Arc<Host>],
-        tried: Option<&Arc<Host>>,
-    ) -> Option<&'a Arc<Host>> {
+    fn choose<'a>(&self, hosts: &'a [Arc<Host>], tried: &[&Arc<Host>]) -> Option<&'a Arc<Host>> {
         let start = self.next.fetch_add(1, Ordering::Relaxed) % hosts.len().max(1);
         let turn = hosts[start..].iter().chain(&hosts[..start]);
-        let fresh = turn.filter(|host| !tried.is_some_and(|tried| Arc::ptr_eq(tried, host)));
+        let fresh = turn.filter(|host| !tried.iter().any(|tried| Arc::ptr_eq(tried, host)));
         let two = fresh.clone().filter(|host| host.is_ready()).take(2);
         two.min_by_key(|host| host.busy())
             .or_else(|| fresh.clone().next())

@@ -328,8 +328,8 @@ async fn what_may_have_had_an_effect_is_not_sent_twice() {
     );
     assert_eq!(
         taken.load(Ordering::SeqCst),
-        4,
-        "one that may is tried once more"
+        5,
+        "one that may is tried twice more"
     );
 }
 
