@@ -19,5 +19,5 @@ pub use distributed::{
 pub use documents::Documents;
 pub use load::{ConstantRate, Load, LoadKind, RateReport, Working};
 pub use people::{Course, Person, School};
-pub use scenario::{NotRun, Scenario, ScenarioRun, chosen, python, rounds, run};
+pub use scenario::{NotRun, Scenario, ScenarioRun, chosen, python, random, rounds, run};
 pub use world::{Mode, World};

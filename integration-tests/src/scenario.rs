@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
+use rand::{SeedableRng, rngs::StdRng};
 use riwaq_test_kit::Backend;
 
 use crate::{Mode, World};
@@ -52,6 +53,13 @@ pub fn rounds(usual: u64) -> u64 {
     variable("RIWAQ_TEST_ROUNDS")
         .and_then(|rounds| rounds.parse().ok())
         .unwrap_or(usual)
+}
+
+/// Decides what is broken, when and in which order: the same in every run, but for another `RIWAQ_TEST_SEED`.
+#[must_use]
+pub fn random() -> StdRng {
+    let seed = variable("RIWAQ_TEST_SEED").and_then(|seed| seed.parse().ok());
+    StdRng::seed_from_u64(seed.unwrap_or(20_261_121))
 }
 
 /// A variable of the tests.

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use rand::{RngExt, SeedableRng, rngs::StdRng};
+use rand::{RngExt, rngs::StdRng};
 use reqwest::{Method, RequestBuilder};
-use riwaq_integration_tests::{Load, LoadKind, School, World, rounds};
+use riwaq_integration_tests::{Load, LoadKind, School, World, random, rounds};
 use riwaq_test_kit::{CassandraNodes, Client, Patience, Verdict, multipart, retry_after};
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
@@ -114,7 +114,7 @@ impl Faults {
             plain,
             world,
             school,
-            random: StdRng::seed_from_u64(20_261_121),
+            random: random(),
         })
     }
 

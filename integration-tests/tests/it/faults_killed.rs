@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rand::seq::SliceRandom;
-use rand::{RngExt, SeedableRng, rngs::StdRng};
-use riwaq_integration_tests::{Load, LoadKind, ROLES, School, World, rounds};
+use rand::{RngExt, rngs::StdRng};
+use riwaq_integration_tests::{Load, LoadKind, ROLES, School, World, random, rounds};
 use riwaq_test_kit::Patience;
 
 use crate::faults_roles::{BETWEEN, Totals};
@@ -14,7 +14,7 @@ use crate::faults_roles::{BETWEEN, Totals};
 const ROUNDS: u64 = 3;
 
 pub(crate) async fn a_replica_of_every_role_is_killed_under_load(world: &mut World) -> Result<()> {
-    let mut random = StdRng::seed_from_u64(20_261_121);
+    let mut random = random();
     let (mut totals, mut slowest) = (Totals::default(), Duration::ZERO);
     let mut school = School::open(world).await?;
     for round in 0..rounds(ROUNDS) {

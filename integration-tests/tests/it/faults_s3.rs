@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use futures::StreamExt;
-use rand::{RngExt, SeedableRng, rngs::StdRng};
+use rand::RngExt;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Body, Method, RequestBuilder};
-use riwaq_integration_tests::{Load, LoadKind, School, World, rounds};
+use riwaq_integration_tests::{Load, LoadKind, School, World, random, rounds};
 use riwaq_test_kit::{Answer, Client, MinioNode, Patience, multipart, retry_after};
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
@@ -110,7 +110,7 @@ impl Probes {
             .to_owned();
         // Nothing that is read for the index, where the small ones would wait behind it.
         let mut content = vec![0; LARGE];
-        StdRng::seed_from_u64(20_261_121).fill(content.as_mut_slice());
+        random().fill(content.as_mut_slice());
         Ok(Self {
             teacher: school.teacher.clone(),
             anonymous: school.anonymous.clone(),

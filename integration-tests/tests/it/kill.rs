@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use rand::{RngExt, SeedableRng, rngs::StdRng};
-use riwaq_integration_tests::{Load, LoadKind, School, World, rounds};
+use rand::RngExt;
+use riwaq_integration_tests::{Load, LoadKind, School, World, random, rounds};
 use riwaq_test_kit::Patience;
 
 /// Kills of the one process where nothing else is said.
@@ -20,7 +20,7 @@ async fn what_was_acknowledged_survives_kills_of_the_one_process() -> Result<()>
         ..Patience::default()
     };
     let load = Load::on_a_new_course(&school, once).await?.until_failure();
-    let mut random = StdRng::seed_from_u64(20_261_121);
+    let mut random = random();
     let rounds = rounds(ROUNDS);
     for round in 0..rounds {
         school
