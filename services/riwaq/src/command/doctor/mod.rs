@@ -10,6 +10,7 @@ mod certificates;
 mod endpoints;
 mod here;
 mod listener;
+mod reach;
 mod skew;
 
 /// What one check found.
@@ -35,10 +36,11 @@ impl Finding {
 /// Every check is made, whatever the others found: an operator wants the whole picture at once.
 pub(crate) async fn run(sources: &Sources) -> Result<()> {
     let config = Config::load(sources, &Listen::default())?;
-    let endpoints = endpoints::all(&config);
     let mut findings = here::findings(&config);
     findings.extend(backends::findings(&config).await);
     findings.extend(listener::findings(&config).await);
+    let (endpoints, unreached) = reach::reached(endpoints::all(&config)).await;
+    findings.extend(unreached);
     findings.extend(certificates::findings(&endpoints).await);
     findings.extend(skew::findings(&endpoints).await);
     report(&findings)
