@@ -14,7 +14,7 @@ use crate::scenario::variable;
 /// Requests a second where `RIWAQ_TEST_RATE` says nothing else.
 const RATE: u32 = 25;
 /// A person would have gone.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Failures that are told in words.
 const TOLD: usize = 8;
 

@@ -17,11 +17,10 @@ use crate::roles::BREATH;
 /// For a killed container to be ready again.
 const BACK_WITHIN: Duration = Duration::from_secs(180);
 /// A node needs a second or two to know that a gateway is gone, longer when it is busy, and sends it requests until then:
-/// three tries within one second may all come there. The fourth comes after seven. And two cores that start a pod of every
-/// role may be too slow for a deadline.
-pub(crate) const PATIENCE: Patience = Patience {
-    tries: 5,
-    each: Duration::from_secs(30),
+/// three tries within one second may all come there. The fourth comes after seven.
+const PATIENCE: Patience = Patience {
+    tries: 4,
+    each: Duration::from_secs(20),
     pause: Duration::from_secs(1),
     under_way: Duration::from_secs(60),
 };

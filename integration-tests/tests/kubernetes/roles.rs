@@ -10,12 +10,13 @@ use riwaq_integration_tests::{
     ADMIN, ADMIN_PASSWORD, ConstantRate, Load, LoadKind, MAKE_ADMIN, Person, ROLES, School, Share,
     World,
 };
+use riwaq_test_kit::Patience;
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, Namespace};
 use crate::leftovers;
 use crate::mail::MailServer;
-use crate::pods::{self, PATIENCE};
+use crate::pods;
 use crate::release::{Kept, Release};
 
 /// Operations that end before the next thing is broken.
@@ -201,7 +202,7 @@ async fn helm_test(release: &Release<'_>, world: &World) -> Result<()> {
 async fn rollouts(release: &Release<'_>, world: &World) -> Result<()> {
     let school = School::open(world).await?;
     for what in ["upgrade", "rollback"] {
-        let load = Load::on_a_new_course(&school, PATIENCE).await?;
+        let load = Load::on_a_new_course(&school, Patience::default()).await?;
         let load = load.with_pauses_of(BREATH);
         let rate = ConstantRate::start(&school.student);
         let working = load.start(&school, &LoadKind::ALL);
