@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 
-use crate::{arrows, chart, process, sizes, tools};
+use crate::{arrows, chart, compose, process, sizes, tools};
 
-/// Format, arrows, sizes, lints, licences; the first that fails ends it.
+/// Format, arrows, sizes, lints, licences, compose file, chart; the first that fails ends it.
 pub(crate) fn all() -> Result<()> {
     quick()?;
     thorough()
@@ -41,5 +41,6 @@ pub(crate) fn thorough() -> Result<()> {
                 "sources",
             ]),
     )?;
+    compose::check()?;
     chart::check()
 }

@@ -9,6 +9,7 @@ mod build;
 mod chart;
 mod checks;
 mod cluster;
+mod compose;
 mod folders;
 mod image;
 mod matrix;

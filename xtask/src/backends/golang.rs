@@ -7,7 +7,22 @@ use anyhow::{Context, Result};
 
 use super::install;
 use super::versions::Go;
-use crate::process;
+use crate::{paths, process};
+
+/// The program in the cache, in a folder that begins with `name`; built where it is not there yet.
+pub(crate) fn built(name: &str, what: &Go) -> Result<PathBuf> {
+    let folder = paths::cache().join(format!("backends/{name}-{}", what.version));
+    install::once(&folder, || {
+        println!("building {name} {} once", what.version);
+        build(what, &folder).map(|_| ())
+    })?;
+    Ok(folder.join(name_of(what)))
+}
+
+/// As Go calls it: the package's last word.
+fn name_of(what: &Go) -> &str {
+    what.package.rsplit('/').next().unwrap_or(what.package)
+}
 
 /// Builds it; gives the program's path.
 ///
@@ -27,8 +42,7 @@ pub(crate) fn build(what: &Go, folder: &Path) -> Result<PathBuf> {
         .env("GOBIN", folder);
     process::run_logged(&mut go, &folder.join("install.log"))
         .context("Go 1.25 or newer is needed (https://go.dev/dl)")?;
-    let name = what.package.rsplit('/').next().unwrap_or(what.package);
-    Ok(folder.join(name))
+    Ok(folder.join(name_of(what)))
 }
 
 /// Builds `commands` of a module of this repository into `folder`, with what nobody else wants of the processors.

@@ -59,6 +59,12 @@ pub(crate) const HELM: Go = Go {
     version: "v3.17.4",
 };
 
+/// Reads a compose.yaml as the Compose Specification has it: the reader of `docker compose` itself.
+pub(crate) const COMPOSE: Go = Go {
+    package: "github.com/compose-spec/compose-go/v2/cmd",
+    version: "v2.16.2",
+};
+
 /// Holds manifests against schemas.
 pub(crate) const KUBECONFORM: Go = Go {
     package: "github.com/yannh/kubeconform/cmd/kubeconform",

@@ -20,6 +20,8 @@ pub(crate) use dry_run::run as dry_run;
 use files::Files;
 use tools::Tools;
 
+use crate::backends::{golang, versions};
+
 /// The chart.
 pub(crate) const CHART: &str = "charts/riwaq";
 /// Servers for a trial of it.
@@ -54,7 +56,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// Helm, built when it is missing.
 pub(crate) fn helm() -> Result<std::path::PathBuf> {
-    tools::built("helm", &crate::backends::versions::HELM)
+    golang::built("helm", &versions::HELM)
 }
 
 /// What CI runs.

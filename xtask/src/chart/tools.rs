@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail};
 
 use super::render::{Rendered, Variant};
 use super::schemas;
-use crate::backends::versions::{Go, HELM, KUBECONFORM, KUBERNETES};
-use crate::backends::{golang, install};
+use crate::backends::golang;
+use crate::backends::versions::{HELM, KUBECONFORM, KUBERNETES};
 use crate::{paths, process};
 
 pub(crate) struct Tools {
@@ -22,8 +22,8 @@ impl Tools {
     /// Builds what is missing.
     pub(crate) fn install() -> Result<Self> {
         Ok(Self {
-            helm: built("helm", &HELM)?,
-            kubeconform: built("kubeconform", &KUBECONFORM)?,
+            helm: golang::built("helm", &HELM)?,
+            kubeconform: golang::built("kubeconform", &KUBECONFORM)?,
             schemas: schemas::install()?,
         })
     }
@@ -100,13 +100,4 @@ impl Tools {
             .stdin(Stdio::null());
         helm
     }
-}
-
-pub(super) fn built(name: &str, what: &Go) -> Result<PathBuf> {
-    let folder = paths::cache().join(format!("backends/{name}-{}", what.version));
-    install::once(&folder, || {
-        println!("building {name} {} once", what.version);
-        golang::build(what, &folder).map(|_| ())
-    })?;
-    Ok(folder.join(name))
 }
