@@ -13,8 +13,8 @@ use crate::{paths, process};
 const FILE: &str = "compose.yaml";
 const VARIABLES: &str = ".env.example";
 
-/// Words that are none of the specification's, values of another type, servers and volumes that are not there: each is an
-/// error, and so is a variable that nobody makes.
+/// A word that is none of the specification's is an error, and so are a value of another type and a variable that nobody
+/// makes. Whether one server waits for another that is not there is left to whoever starts them.
 pub(crate) fn check() -> Result<()> {
     let mut reader = Command::new(golang::built("compose-spec", &COMPOSE)?);
     // It looks for the values of variables, and finds none of those that it is given.
