@@ -198,7 +198,7 @@ async fn bus(url: &str, clock: &SharedClock) -> RabbitmqEvents {
         )],
         user: url.username().to_owned(),
         password: url.password().unwrap_or_default().to_owned(),
-        prefix: format!("bench-{}", Uuid::new_v4().simple()),
+        prefix: format!("bench-{}", &Uuid::new_v4().simple().to_string()[..12]),
         ..riwaq_events_rabbitmq::Config::default()
     };
     let bus = RabbitmqEvents::connect(config, Arc::clone(clock))
