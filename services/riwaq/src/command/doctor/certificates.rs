@@ -33,8 +33,7 @@ pub(super) async fn findings(endpoints: &[Endpoint]) -> Vec<Finding> {
 
 /// Shakes hands as a client does, so that names and authorities are verified too.
 async fn of(endpoint: &Endpoint) -> Result<String> {
-    let host = endpoint.url.host_str().context("no host")?;
-    let port = endpoint.url.port_or_known_default().context("no port")?;
+    let (host, port) = endpoint.address()?;
     let trust = riwaq_trust::client(endpoint.ca_file.as_deref())?;
     let connector = TlsConnector::from(Arc::new(trust));
     let name = ServerName::try_from(host.to_owned())?;

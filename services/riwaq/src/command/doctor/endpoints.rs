@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::{Context, Result};
 use url::Url;
 
 use crate::config::{BlobsEngine, Config, DirectoryEngine, IndexEngine};
@@ -14,6 +15,15 @@ pub(super) struct Endpoint {
     pub(super) url: Url,
     /// The authorities that its certificate may come from (PEM); none: those of the system.
     pub(super) ca_file: Option<PathBuf>,
+}
+
+impl Endpoint {
+    /// Name or address, and port, as a socket is opened to them: an IPv6 address stands in brackets in a URL alone.
+    pub(super) fn address(&self) -> Result<(&str, u16)> {
+        let host = self.url.host_str().context("no host")?;
+        let port = self.url.port_or_known_default().context("no port")?;
+        Ok((host.trim_matches(['[', ']']), port))
+    }
 }
 
 /// Every server that the chosen adapters reach over HTTP.
@@ -64,5 +74,23 @@ fn add(endpoints: &mut Vec<Endpoint>, what: &str, address: &str, ca_file: Option
             url,
             ca_file: ca_file.cloned(),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_is_opened_to_an_address_without_brackets_and_to_the_usual_port() {
+        let address = |url: &str| {
+            let url = Url::parse(url).unwrap();
+            let (what, ca_file) = (String::new(), None);
+            let endpoint = Endpoint { what, url, ca_file };
+            let (host, port) = endpoint.address().unwrap();
+            (host.to_owned(), port)
+        };
+        assert_eq!(address("https://[::1]/"), ("::1".to_owned(), 443));
+        assert_eq!(address("http://s3:9000"), ("s3".to_owned(), 9000));
     }
 }

@@ -30,11 +30,7 @@ pub(super) async fn reached(endpoints: Vec<Endpoint>) -> (Vec<Endpoint>, Vec<Fin
 }
 
 async fn connect(endpoint: &Endpoint) -> Result<()> {
-    let url = &endpoint.url;
-    let host = url.host_str().context("no host")?;
-    // An IPv6 address stands in brackets in a URL alone.
-    let host = host.trim_matches(['[', ']']);
-    let port = url.port_or_known_default().context("no port")?;
+    let (host, port) = endpoint.address()?;
     let connected = timeout(CONNECTED, TcpStream::connect((host, port))).await;
     let connected = connected.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
     connected
