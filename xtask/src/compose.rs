@@ -17,7 +17,7 @@ const VARIABLES: &str = ".env.example";
 /// makes. Whether one server waits for another that is not there is left to whoever starts them.
 pub(crate) fn check() -> Result<()> {
     let mut reader = Command::new(golang::built("compose-spec", &COMPOSE)?);
-    // It looks for the values of variables, and finds none of those that it is given.
+    // This command does not see the environment's values, and would miss those that must be set.
     reader
         .current_dir(paths::root())
         .args(["-no-interpolation", FILE]);
