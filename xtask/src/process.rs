@@ -65,12 +65,26 @@ pub(crate) fn run_quietly(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Cargo in the repository's root.
+/// Cargo in the repository's root, as from a shell.
 pub(crate) fn cargo() -> Command {
     let mut command =
         Command::new(crate::paths::variable("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(crate::paths::root());
+    // Build scripts that look at these would run again, and what depends on their packages be compiled again,
+    // whenever a clone lies elsewhere or the next command does not come from here.
+    for (name, _) in std::env::vars_os() {
+        if is_of_this_package(&name.to_string_lossy()) {
+            command.env_remove(name);
+        }
+    }
     command
+}
+
+/// What cargo tells a program that it runs about that program's package.
+fn is_of_this_package(variable: &str) -> bool {
+    ["CARGO_PKG_", "CARGO_MANIFEST_"]
+        .iter()
+        .any(|prefix| variable.starts_with(prefix))
 }
 
 fn shown(command: &Command) -> String {
@@ -79,4 +93,24 @@ fn shown(command: &Command) -> String {
         .map(|part| part.to_string_lossy().into_owned())
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_is_not_told_which_package_asks() {
+        // These are told the tests too, as they are to every program that cargo runs.
+        assert!(crate::paths::variable("CARGO_MANIFEST_DIR").is_some());
+        let cargo = cargo();
+        let removed = cargo.get_envs().filter(|(_, value)| value.is_none());
+        let removed: Vec<_> = removed.map(|(name, _)| name.to_string_lossy()).collect();
+        assert!(
+            removed.contains(&"CARGO_MANIFEST_DIR".into()),
+            "{removed:?}"
+        );
+        assert!(removed.iter().all(|name| is_of_this_package(name)));
+        assert!(!is_of_this_package("CARGO_TARGET_DIR") && !is_of_this_package("CARGO"));
+    }
 }
