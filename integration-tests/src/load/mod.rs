@@ -20,6 +20,10 @@ pub use constant_rate::{ConstantRate, RateReport};
 /// How long the load may take to get anything done.
 const STUCK: Duration = Duration::from_secs(120);
 
+/// Between two requests of a worker, where nothing else is said: people look at what they were answered. Workers that
+/// never pause keep a machine busy with more of the same, and what was killed or is a pod has to start beside them.
+const PAUSE: Duration = Duration::from_millis(200);
+
 /// The title that the course has before the first edit: none of the edits gives it.
 const NOT_EDITED: &str = "Not edited yet";
 
@@ -106,7 +110,7 @@ impl Load {
             conversation,
             patience,
             stop_at_failure: false,
-            pause: Duration::ZERO,
+            pause: PAUSE,
             counter: Arc::default(),
             ended: watch::Sender::new(0),
             unsettled: Arc::default(),
@@ -126,8 +130,7 @@ impl Load {
         self
     }
 
-    /// The same, whose workers take a breath after each request, as people do: one that does not keeps a machine busy
-    /// that has to start pods beside it.
+    /// The same, whose workers pause for so long after each request.
     #[must_use]
     pub fn with_pauses_of(mut self, pause: Duration) -> Self {
         self.pause = pause;

@@ -12,7 +12,6 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use crate::cluster::Namespace;
-use crate::roles::BREATH;
 
 /// For a killed container to be ready again.
 const BACK_WITHIN: Duration = Duration::from_secs(180);
@@ -42,7 +41,6 @@ pub(crate) async fn each_is_killed(
         // Tokens live for minutes, and this takes longer.
         let school = School::open(world).await?;
         let load = Load::on_a_new_course(&school, PATIENCE).await?;
-        let load = load.with_pauses_of(BREATH);
         let rate = ConstantRate::start(&school.student);
         let working = load.start(&school, &LoadKind::ALL);
         working.progress(between).await?;

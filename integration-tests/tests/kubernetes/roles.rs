@@ -21,8 +21,6 @@ use crate::release::{Kept, Release};
 
 /// Operations that end before the next thing is broken.
 const BETWEEN: u64 = 12;
-/// What each person does between two requests, on a machine that starts a pod of every role meanwhile.
-pub(crate) const BREATH: Duration = Duration::from_millis(200);
 /// For the figures of a cluster to which nothing happens.
 const AT_REST: Duration = Duration::from_secs(5);
 /// One student reads at the rate of many.
@@ -203,7 +201,6 @@ async fn rollouts(release: &Release<'_>, world: &World) -> Result<()> {
     let school = School::open(world).await?;
     for what in ["upgrade", "rollback"] {
         let load = Load::on_a_new_course(&school, Patience::default()).await?;
-        let load = load.with_pauses_of(BREATH);
         let rate = ConstantRate::start(&school.student);
         let working = load.start(&school, &LoadKind::ALL);
         working.progress(BETWEEN).await?;
