@@ -194,9 +194,16 @@ pub(crate) fn clock() -> SharedClock {
     SystemClock::shared()
 }
 
+/// What a library calls an error and is none: RabbitMQ's adapter asks by declarations that may be refused whether a queue
+/// is there and who holds a lock. What is a fault it says itself.
+const NO_FAULTS: &str = "lapin::channel=off";
+
 /// Logs, metrics and traces under a role's name.
 pub(crate) fn telemetry(config: &Config, role: &str, clock: &SharedClock) -> Result<Telemetry> {
-    Ok(Telemetry::install(&config.telemetry, role, clock)?)
+    let mut telemetry = config.telemetry.clone();
+    // In front: what the configuration says of the same library holds.
+    telemetry.log_level = format!("{NO_FAULTS},{}", telemetry.log_level);
+    Ok(Telemetry::install(&telemetry, role, clock)?)
 }
 
 /// A process for the configured listener.
