@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::paths;
 
@@ -87,7 +87,8 @@ impl Place {
     pub(super) fn remove_data(&self) -> Result<()> {
         for folder in [self.data(), self.pki(), self.state()] {
             if folder.exists() {
-                fs::remove_dir_all(folder)?;
+                let removed = fs::remove_dir_all(&folder);
+                removed.with_context(|| format!("cannot remove {}", folder.display()))?;
             }
         }
         Ok(())

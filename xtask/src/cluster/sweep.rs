@@ -50,9 +50,24 @@ fn saved(place: &Place, setting: &str) -> PathBuf {
         .join(format!("{}.saved", setting.replace('/', ".")))
 }
 
-/// The deepest first.
 fn unmount(folders: &[&Path]) -> Result<()> {
     let mounts = fs::read_to_string("/proc/self/mounts")?;
+    for point in points(&mounts, folders) {
+        umount2(point, MntFlags::MNT_DETACH).with_context(|| format!("cannot unmount {point}"))?;
+    }
+    Ok(())
+}
+
+/// What is mounted in folders, the deepest first. The kernel names it without the symbolic links on the way.
+fn points<'a>(mounts: &'a str, folders: &[&Path]) -> Vec<&'a str> {
+    let folders: Vec<PathBuf> = folders
+        .iter()
+        .map(|folder| {
+            folder
+                .canonicalize()
+                .unwrap_or_else(|_| folder.to_path_buf())
+        })
+        .collect();
     let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
     let ours = |point: &&str| {
         folders
@@ -61,10 +76,8 @@ fn unmount(folders: &[&Path]) -> Result<()> {
     };
     let mut points: Vec<&str> = points.filter(ours).collect();
     points.sort_unstable();
-    for point in points.into_iter().rev() {
-        umount2(point, MntFlags::MNT_DETACH).with_context(|| format!("cannot unmount {point}"))?;
-    }
-    Ok(())
+    points.reverse();
+    points
 }
 
 /// In every hierarchy of version 1, or in the one of version 2. A process that has just ended may hold one for a moment.
@@ -96,4 +109,24 @@ fn remove_tree(folder: &Path) {
         }
     }
     let _ = fs::remove_dir(folder);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_mounted_behind_a_symbolic_link_is_found_the_deepest_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().canonicalize().unwrap().join("real");
+        fs::create_dir(&real).unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let real = real.display();
+        let mounts = format!(
+            "tmpfs / tmpfs rw 0 0\ntmpfs {real}/a tmpfs rw 0 0\ntmpfs {real}/a/b tmpfs rw 0 0\ntmpfs {real}s tmpfs rw 0 0\n"
+        );
+        let found = points(&mounts, &[&link]);
+        assert_eq!(found, [format!("{real}/a/b"), format!("{real}/a")]);
+    }
 }
