@@ -201,12 +201,32 @@ const NO_FAULTS: &str = "lapin::channel=off";
 /// Logs, metrics and traces under a role's name.
 pub(crate) fn telemetry(config: &Config, role: &str, clock: &SharedClock) -> Result<Telemetry> {
     let mut telemetry = config.telemetry.clone();
-    // In front: what the configuration says of the same library holds.
-    telemetry.log_level = format!("{NO_FAULTS},{}", telemetry.log_level);
+    telemetry.log_level = without_no_faults(&telemetry.log_level);
     Ok(Telemetry::install(&telemetry, role, clock)?)
+}
+
+/// In front, so that a configured `lapin::channel` holds. An empty list means errors, and one with an entry only that.
+fn without_no_faults(log_level: &str) -> String {
+    let log_level = if log_level.is_empty() {
+        "error"
+    } else {
+        log_level
+    };
+    format!("{NO_FAULTS},{log_level}")
 }
 
 /// A process for the configured listener.
 pub(crate) fn process(config: &Config, clock: &SharedClock, metrics: &MetricsHandle) -> Process {
     Process::new(clock.clone(), config.server.clone(), metrics.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_configured_of_the_log_holds() {
+        assert_eq!(without_no_faults("info"), "lapin::channel=off,info");
+        assert_eq!(without_no_faults(""), "lapin::channel=off,error");
+    }
 }
