@@ -26,7 +26,8 @@ const ROLE_MADE: &str = "Created default superuser role";
 /// What a node says when it serves clients.
 const LISTENS: &str = "Starting listening for CQL clients";
 /// What docs/operations/cassandra.md tells an operator to set, and no more.
-const SETTINGS: &str = "\
+const AS_TOLD: &str = "\
+commitlog_sync: batch
 roles_validity: 60s
 roles_update_interval: 2s
 roles_cache_active_update: true
@@ -37,6 +38,11 @@ credentials_validity: 60s
 credentials_update_interval: 2s
 credentials_cache_active_update: true
 ";
+/// What Cassandra comes with, where that may not be left out.
+const AS_THEY_COME: &str = "\
+commitlog_sync: periodic
+commitlog_sync_period: 10s
+";
 
 /// Nodes on 127.0.0.1 and the addresses after it; each holds as large a part of the ring as the others. They ask for a
 /// sign-in, and are set as Cassandra is when it comes and its operator is told to set it, but for their size. Killed when
@@ -45,6 +51,7 @@ credentials_cache_active_update: true
 pub struct CassandraNodes {
     /// Dropped before the folder that they write to.
     nodes: Vec<Option<Process>>,
+    settings: &'static str,
     folder: TempDir,
     home: PathBuf,
     java: PathBuf,
@@ -63,12 +70,28 @@ impl CassandraNodes {
     /// # Panics
     /// When none is installed although `RIWAQ_TEST_REQUIRED` names `cassandra-nodes`.
     pub async fn start(nodes: usize) -> Result<Option<Self>> {
+        Self::start_with(nodes, AS_TOLD).await
+    }
+
+    /// The same, set as Cassandra comes.
+    ///
+    /// # Errors
+    /// As for [`Self::start`].
+    ///
+    /// # Panics
+    /// As for [`Self::start`].
+    pub async fn start_as_they_come(nodes: usize) -> Result<Option<Self>> {
+        Self::start_with(nodes, AS_THEY_COME).await
+    }
+
+    async fn start_with(nodes: usize, settings: &'static str) -> Result<Option<Self>> {
         let Backend::Ready(home) = cassandra_home() else {
             return Ok(None);
         };
         let addresses: Vec<_> = (0..nodes).map(address).collect();
         let mut cluster = Self {
             nodes: (0..nodes).map(|_| None).collect(),
+            settings,
             folder: TempDir::with_prefix("riwaq-cassandra-")?,
             home: home.into(),
             java: java()?,
@@ -126,7 +149,7 @@ impl CassandraNodes {
             heap: "448m",
             folder: &folder,
             jars: &self.home.join("lib"),
-            settings: SETTINGS,
+            settings: self.settings,
         };
         node.write()?;
         let command = node.command(&self.java)?;

@@ -24,7 +24,8 @@ const ROLE: Duration = Duration::from_secs(240);
 
 /// Patient: a busy machine must not fail a test by Cassandra's own two seconds. TLS is offered beside clear text on the
 /// same port, and the roles' tables are read from one node, so that signing in goes on while two are away.
-const SETTINGS: &str = "auth_read_consistency_level: ONE
+const SETTINGS: &str = "commitlog_sync: batch
+auth_read_consistency_level: ONE
 client_encryption_options:
   enabled: true
   optional: true

@@ -26,6 +26,7 @@ mod metrics;
 mod migrate;
 mod read;
 mod retry;
+mod risks;
 mod statements;
 mod values;
 mod write;
@@ -38,7 +39,7 @@ use async_trait::async_trait;
 use riwaq_clock::SharedClock;
 use riwaq_records::{
     Conditional, Key, MigrationPlan, MigrationReport, Outcome, ReadLevel, Records, RecordsError,
-    Scan, StoredRow, TableCursor, TablePage, TableSchema, Write,
+    Risk, Scan, StoredRow, TableCursor, TablePage, TableSchema, Write,
 };
 use scylla::client::session::Session;
 
@@ -145,5 +146,10 @@ impl Records for CassandraRecords {
     /// Asks for a row at `LOCAL_QUORUM`, as requests do: one node that answers is not enough.
     async fn ping(&self) -> Result<(), RecordsError> {
         self.counted(Operation::Ping, self.try_quorum()).await
+    }
+
+    /// Asks each node of the data centre itself: their settings are their own.
+    async fn risks(&self) -> Result<Vec<Risk>, RecordsError> {
+        self.counted(Operation::Risks, self.found_risks()).await
     }
 }

@@ -26,11 +26,12 @@ pub(crate) enum Operation {
     SchemaNumber,
     Migrate,
     Ping,
+    Risks,
 }
 
 impl Operation {
     /// In the order of the declaration, which is that of the handles.
-    const NAMES: [&str; 10] = [
+    const NAMES: [&str; 11] = [
         "get",
         "get_serial",
         "scan",
@@ -41,6 +42,7 @@ impl Operation {
         "schema_number",
         "migrate",
         "ping",
+        "risks",
     ];
 }
 
@@ -152,7 +154,7 @@ mod tests {
 
     #[test]
     fn every_operation_and_every_error_has_its_name() {
-        assert_eq!(Operation::NAMES[Operation::Ping as usize], "ping");
+        assert_eq!(Operation::NAMES[Operation::Risks as usize], "risks");
         assert_eq!(Operation::NAMES[Operation::Apply as usize], "apply");
         let named = |error: RecordsError| OUTCOMES[outcome::<()>(&Err(error))];
         assert_eq!(OUTCOMES[outcome(&Ok(()))], "ok");

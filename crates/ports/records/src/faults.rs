@@ -11,7 +11,7 @@ use rand::{RngExt, SeedableRng};
 
 use crate::{
     Conditional, Key, MigrationPlan, MigrationReport, Outcome, ReadLevel, Records, RecordsError,
-    Scan, StoredRow, TableCursor, TablePage, TableSchema, Write,
+    Risk, Scan, StoredRow, TableCursor, TablePage, TableSchema, Write,
 };
 
 /// How often each fault happens: probabilities from 0 to 1, each drawn by itself for every call.
@@ -245,5 +245,9 @@ impl Records for Faulty {
 
     async fn ping(&self) -> Result<(), RecordsError> {
         self.read(|| self.inner.ping()).await
+    }
+
+    async fn risks(&self) -> Result<Vec<Risk>, RecordsError> {
+        self.read(|| self.inner.risks()).await
     }
 }

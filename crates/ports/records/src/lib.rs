@@ -88,6 +88,7 @@ mod memory;
 mod migration;
 mod operations;
 mod port;
+mod risk;
 mod row;
 mod scan_request;
 mod schema;
@@ -107,6 +108,7 @@ pub use operations::{
     Write,
 };
 pub use port::Records;
+pub use risk::Risk;
 pub use riwaq_records_derive::Table;
 pub use row::{Key, Row, StoredRow};
 pub use scan_request::{ScanPage, ScanRequest};

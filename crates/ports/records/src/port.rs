@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 
 use crate::{
-    Conditional, Key, MigrationPlan, MigrationReport, Outcome, ReadLevel, RecordsError, Scan,
+    Conditional, Key, MigrationPlan, MigrationReport, Outcome, ReadLevel, RecordsError, Risk, Scan,
     StoredRow, TableCursor, TablePage, TableSchema, Write,
 };
 
@@ -80,4 +80,14 @@ pub trait Records: Send + Sync + Debug + 'static {
     /// # Errors
     /// `Unavailable`.
     async fn ping(&self) -> Result<(), RecordsError>;
+
+    /// What, in the way that the store is set up, may lose rows that it acknowledged; empty when nothing is known to.
+    /// For operators: it may ask every machine of the store, and what one of them does not tell is a risk as well. An
+    /// engine that nobody else sets up has none.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Corrupt`.
+    async fn risks(&self) -> Result<Vec<Risk>, RecordsError> {
+        Ok(Vec::new())
+    }
 }

@@ -7,6 +7,7 @@
 
 mod conformance;
 mod connect;
+mod durability;
 mod keyspace;
 mod lines;
 mod plain_cql;

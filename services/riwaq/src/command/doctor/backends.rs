@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use riwaq_clock::SharedClock;
 use riwaq_records::Records;
 
@@ -48,15 +48,32 @@ async fn records_findings(
         .await
         .map(|()| "answer".to_owned())
         .map_err(Into::into);
-    vec![
-        Finding::new("records", answers, RECORDS),
-        Finding::new("schema", schema(records.as_ref()).await, SCHEMA),
-        Finding::new(
-            "directory",
-            directory(config, records, clock).await,
-            DIRECTORY,
-        ),
-    ]
+    let mut findings = vec![Finding::new("records", answers, RECORDS)];
+    findings.extend(durability(records.as_ref()).await);
+    findings.push(Finding::new(
+        "schema",
+        schema(records.as_ref()).await,
+        SCHEMA,
+    ));
+    let directory = directory(config, records, clock).await;
+    findings.push(Finding::new("directory", directory, DIRECTORY));
+    findings
+}
+
+/// Whether what the records store acknowledges stays: a finding for each setting by which it may not.
+async fn durability(records: &dyn Records) -> Vec<Finding> {
+    const WHAT: &str = "durability";
+    match records.risks().await {
+        Ok(risks) if risks.is_empty() => {
+            let found = "what is acknowledged is on the disk".to_owned();
+            vec![Finding::new(WHAT, Ok(found), "")]
+        }
+        Ok(risks) => risks
+            .into_iter()
+            .map(|risk| Finding::new(WHAT, Err(anyhow!(risk.what)), risk.remedy))
+            .collect(),
+        Err(error) => vec![Finding::new(WHAT, Err(error.into()), RECORDS)],
+    }
 }
 
 async fn schema(records: &dyn Records) -> Result<String> {

@@ -1,5 +1,7 @@
 //! `riwaq doctor`: tries every backend, and prints finding, why and remedy.
 
+use std::borrow::Cow;
+
 use anyhow::{Result, bail};
 
 use crate::cli::{Listen, Sources};
@@ -20,15 +22,19 @@ pub(super) struct Finding {
     /// What was found, or what is wrong and why.
     result: Result<String>,
     /// What to do about it.
-    remedy: &'static str,
+    remedy: Cow<'static, str>,
 }
 
 impl Finding {
-    fn new(what: impl Into<String>, result: Result<String>, remedy: &'static str) -> Self {
+    fn new(
+        what: impl Into<String>,
+        result: Result<String>,
+        remedy: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self {
             what: what.into(),
             result,
-            remedy,
+            remedy: remedy.into(),
         }
     }
 }
