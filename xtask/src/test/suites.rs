@@ -15,11 +15,16 @@ use serde::Deserialize;
 use crate::{paths, process};
 
 /// How many packages are tested at once. More than there are cores: most of their tests wait.
-const LANES: usize = 3;
+const LANES: usize = 4;
 /// Whose tests wait for servers: the longest, so the first.
 const WAITING: &str = "crates/adapters";
 /// Whose tests break things and say how soon they are well again: nothing runs beside it.
 const ALONE: &str = "integration-tests";
+/// How many tests of a program that runs alone are run at once: what needs quiet says so itself, the others wait for
+/// processes to come and go.
+const THREADS: &str = "4";
+
+const LIBTEST_THREADS: &str = "RUST_TEST_THREADS";
 
 /// One test program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,6 +166,9 @@ impl Suite {
         command
             .current_dir(&self.package)
             .env("CARGO_MANIFEST_DIR", &self.package);
+        if self.package.ends_with(ALONE) && std::env::var_os(LIBTEST_THREADS).is_none() {
+            command.env(LIBTEST_THREADS, THREADS);
+        }
         prepare(&mut command);
         command
     }
