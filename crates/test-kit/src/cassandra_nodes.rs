@@ -240,11 +240,11 @@ fn java() -> Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::SETTINGS;
+    use super::AS_TOLD;
 
     #[test]
     fn nodes_are_set_as_operators_are_told_to_set_theirs() {
         let page = include_str!("../../../docs/operations/cassandra.md");
-        assert!(page.contains(&format!("```yaml\n{SETTINGS}```")));
+        assert!(page.contains(&format!("```yaml\n{AS_TOLD}```")));
     }
 }
