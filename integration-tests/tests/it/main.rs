@@ -6,9 +6,8 @@
     reason = "a scenario says what it saw, ends where it fails, and runs what it needs beside itself"
 )]
 
+mod alone;
 mod bad_input;
-mod distributed;
-mod faults_cassandra;
 mod faults_killed;
 mod faults_network;
 mod faults_rabbitmq;

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use crate::{paths, process};
 
 /// How many packages are tested at once. More than there are cores: most of their tests wait.
-const LANES: usize = 4;
+const LANES: usize = 3;
 /// Whose tests wait for servers: the longest, so the first.
 const WAITING: &str = "crates/adapters";
 /// Whose tests break things and say how soon they are well again: nothing runs beside it.
