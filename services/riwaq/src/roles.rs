@@ -108,6 +108,23 @@ mod tests {
         assert!(schemas.len() > 20);
     }
 
+    /// Some refusals, of an address that is too long, of too many requests, are not of any one route: `default` stands for them.
+    #[test]
+    fn every_operation_says_how_it_fails() {
+        let mut silent = Vec::new();
+        for document in ROLES.iter().map(|role| (role.document)()) {
+            for (path, item) in document.paths.paths {
+                let operations = [item.get, item.put, item.post, item.delete, item.patch];
+                for operation in operations.into_iter().flatten() {
+                    if !operation.responses.responses.contains_key("default") {
+                        silent.push(format!("{path} {:?}", operation.operation_id));
+                    }
+                }
+            }
+        }
+        assert_eq!(silent, Vec::<String>::new());
+    }
+
     #[test]
     fn the_tables_of_all_roles_fit_together() {
         let plan = migration_plan().unwrap();

@@ -121,13 +121,8 @@ struct Mark(u32, Uuid);
     responses(
         (status = 200, description = "Hits, best first", body = SearchPage),
         (status = 400, description = "`bad_cursor`: the cursor is not one of this question and caller", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthenticated`: no valid token", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`forbidden`: the token is not a user's", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`validation_failed`: a parameter does not fit", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "`rate_limited`: too many requests", body = Problem, content_type = "application/problem+json"),
-        (status = 500, description = "`internal`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`unavailable`: something needed is down", body = Problem, content_type = "application/problem+json"),
-        (status = 504, description = "`timeout`: it did not finish in time", body = Problem, content_type = "application/problem+json"),
+        Problem,
     )
 )]
 async fn search(
