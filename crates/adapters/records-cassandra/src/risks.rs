@@ -24,7 +24,8 @@ enum Answer {
     Sync(String),
     /// The role may not ask.
     Refused,
-    Away(String),
+    /// Nothing, and why.
+    Silent(String),
 }
 
 impl CassandraRecords {
@@ -75,7 +76,7 @@ impl CassandraRecords {
         let result = match self.session.query_unpaged(statement, ()).await {
             Ok(result) => result,
             Err(error) if is_refused(&error) => return Ok(Answer::Refused),
-            Err(error) => return Ok(Answer::Away(error.to_string())),
+            Err(error) => return Ok(Answer::Silent(error.to_string())),
         };
         let rows = result
             .into_rows_result()
@@ -83,8 +84,9 @@ impl CassandraRecords {
         let row = rows
             .maybe_first_row::<(Option<String>,)>()
             .map_err(|error| RecordsError::corrupt(SETTINGS, error))?;
+        let unnamed = || Answer::Silent(format!("{SETTINGS} has no commitlog_sync"));
         let value = row.and_then(|(value,)| value);
-        Ok(Answer::Sync(value.unwrap_or_else(|| LATE.to_owned())))
+        Ok(value.map_or_else(unnamed, Answer::Sync))
     }
 }
 
@@ -130,15 +132,14 @@ fn judged(answers: &[(String, Answer)], user: &str) -> Vec<Risk> {
         ),
         remedy: format!("as an administrator: GRANT SELECT ON {SETTINGS} TO {user}"),
     });
-    let away = answers.iter().filter_map(|(node, answer)| match answer {
-        Answer::Away(error) => Some(Risk {
-            what: format!("{node} does not answer: {error}"),
-            remedy: "`nodetool status` on a node that lives; start this one, or replace it"
-                .to_owned(),
+    let silent = answers.iter().filter_map(|(node, answer)| match answer {
+        Answer::Silent(error) => Some(Risk {
+            what: format!("{node} does not say when a write is on the disk: {error}"),
+            remedy: "`nodetool status` says whether it lives: start it, or replace it".to_owned(),
         }),
         _ => None,
     });
-    late.into_iter().chain(refused).chain(away).collect()
+    late.into_iter().chain(refused).chain(silent).collect()
 }
 
 #[cfg(test)]
@@ -148,7 +149,7 @@ mod tests {
     fn answers(of: &[(&str, &str)]) -> Vec<(String, Answer)> {
         let answer = |said: &str| match said {
             "refused" => Answer::Refused,
-            "away" => Answer::Away("no connection".into()),
+            "away" => Answer::Silent("no connection".into()),
             sync => Answer::Sync(sync.into()),
         };
         of.iter()
@@ -171,7 +172,7 @@ mod tests {
             ("10.0.0.4", "refused"),
         ]);
         let risks = judged(&answers, "riwaq");
-        let [late, refused, away] = risks.as_slice() else {
+        let [late, refused, silent] = risks.as_slice() else {
             panic!("{risks:?}");
         };
         assert!(late.what.starts_with("10.0.0.1, 10.0.0.3: "), "{late:?}");
@@ -186,9 +187,10 @@ mod tests {
                 .ends_with("GRANT SELECT ON system_views.settings TO riwaq")
         );
         assert!(
-            away.what
-                .contains("10.0.0.2 does not answer: no connection"),
-            "{away:?}"
+            silent
+                .what
+                .contains("10.0.0.2 does not say when a write is on the disk: no connection"),
+            "{silent:?}"
         );
     }
 }
