@@ -10,13 +10,15 @@ use anyhow::{Context, Result, ensure};
 use rand::{RngExt, rngs::StdRng};
 use reqwest::{Method, RequestBuilder};
 use riwaq_integration_tests::{Load, LoadKind, School, World, random, rounds};
-use riwaq_test_kit::{CassandraNodes, Client, Patience, Verdict, multipart, retry_after};
+use riwaq_test_kit::{CassandraNodes, Client, Patience, multipart, retry_after};
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::policies::load_balancing::{NodeIdentifier, SingleTargetLoadBalancingPolicy};
 use scylla::statement::{Consistency, Statement};
 use serde_json::json;
 use uuid::Uuid;
+
+use crate::faults_roles::Totals as Done;
 
 /// Rounds of each kind where nothing else is said.
 const ROUNDS: u64 = 3;
@@ -135,7 +137,7 @@ impl Faults {
         load.every_request_succeeded()?;
         let (_, longest) = load.worst();
         ensure!(longest < LONGEST, "a request took {longest:?}");
-        totals.add(&load, &load.holds(&self.school).await?);
+        totals.done.add(&load, &load.holds(&self.school).await?);
         Ok(())
     }
 
@@ -173,7 +175,7 @@ impl Faults {
         working.stop().await?;
         self.whole().await?;
         load.every_request_succeeded()?;
-        totals.add(&load, &load.holds(&self.school).await?);
+        totals.done.add(&load, &load.holds(&self.school).await?);
         Ok(())
     }
 
@@ -328,37 +330,15 @@ impl Probes {
 /// What many rounds came to.
 #[derive(Default)]
 struct Totals {
-    acknowledged: usize,
-    unknown: usize,
-    most_tries: u32,
-    longest: Duration,
+    done: Done,
     refusals: u64,
     slowest_refusal: Duration,
     slowest_recovery: Duration,
 }
 
-impl Totals {
-    fn add(&mut self, load: &Load, verdicts: &[(&'static str, Verdict)]) {
-        for (_, verdict) in verdicts {
-            self.acknowledged += verdict.acknowledged;
-            self.unknown += verdict.unknown;
-        }
-        let (tries, longest) = load.worst();
-        self.most_tries = self.most_tries.max(tries);
-        self.longest = self.longest.max(longest);
-    }
-}
-
 impl std::fmt::Display for Totals {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} changes acknowledged and there once, {} unknown; a request took at most {} tries and {} ms",
-            self.acknowledged,
-            self.unknown,
-            self.most_tries,
-            self.longest.as_millis()
-        )?;
+        self.done.fmt(f)?;
         if self.refusals > 0 {
             write!(
                 f,
