@@ -298,9 +298,7 @@ async fn the_document_says_what_the_route_does() {
         .filter_map(|parameter| parameter["name"].as_str())
         .collect();
     assert_eq!(parameters, ["q", "kind", "course_id", "limit", "cursor"]);
-    for status in [
-        "200", "400", "401", "403", "422", "429", "500", "503", "504",
-    ] {
+    for status in ["200", "400", "422", "default"] {
         assert!(operation["responses"].get(status).is_some(), "{status}");
     }
     let schemas = document["components"]["schemas"]
