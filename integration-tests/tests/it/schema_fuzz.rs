@@ -9,6 +9,8 @@ use riwaq_integration_tests::{Mode, School, World, python};
 const EXAMPLES: &str = "12";
 /// The same routes behind a network, where each request takes several times as long.
 const EXAMPLES_OF_MANY_PROCESSES: &str = "3";
+/// Where tables of what Unicode has are kept, which take seconds to make.
+const TABLES: &str = "HYPOTHESIS_STORAGE_DIRECTORY";
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
      response_schema_conformance,response_headers_conformance";
 
@@ -57,6 +59,9 @@ async fn fuzz(
     let mut command = tokio::process::Command::new(python);
     command
         .current_dir(folder.path())
+        // All of it is read again before each request, in search of a proxy.
+        .env_clear()
+        .env(TABLES, concat!(env!("CARGO_TARGET_TMPDIR"), "/hypothesis"))
         .args(["-m", "schemathesis.cli", "run"])
         .arg(format!("{address}/api/openapi.json"))
         .args([

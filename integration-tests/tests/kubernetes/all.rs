@@ -8,6 +8,7 @@ use crate::release::{Kept, Release};
 
 const PASSWORD: &str = "a-password-of-the-demonstration";
 const ADMIN: &str = "admin@riwaq.local";
+const PORT: u16 = 30_080;
 
 pub(crate) async fn from_installation_to_reinstallation() -> Result<()> {
     let cluster = Cluster::find()?;
@@ -26,7 +27,7 @@ async fn steps(namespace: &Namespace<'_>) -> Result<()> {
         .kubectl(&["create", "secret", "generic", "demo", &literal])
         .await?;
     let values = json!({"mode": "all", "demo": {"existingSecret": "demo"}});
-    let release = Release::new(namespace, &values)?;
+    let release = Release::new(namespace, PORT, &values)?;
     println!(
         "mode all: the first answer {:?} after helm install",
         release.install().await?

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use riwaq_integration_tests::{ConstantRate, Load, LoadKind, School, World};
+use riwaq_integration_tests::{ConstantRate, Load, LoadKind, RateReport, School, World};
 use riwaq_test_kit::{Patience, pss_kib};
 use serde_json::Value;
 use tokio::time::sleep;
@@ -35,38 +35,48 @@ struct Victim {
 pub(crate) async fn each_is_killed(
     namespace: &Namespace<'_>,
     world: &World,
+    replicas: usize,
     between: u64,
 ) -> Result<()> {
-    for victim in victims(namespace).await? {
-        // Tokens live for minutes, and this takes longer.
-        let school = School::open(world).await?;
+    let mut school = School::open(world).await?;
+    for of_one_role in victims(namespace).await?.chunks(replicas) {
+        // Tokens live for minutes, and all of it takes longer.
+        school.sign_in_again(world).await?;
         let load = Load::on_a_new_course(&school, PATIENCE).await?;
-        let rate = ConstantRate::start(&school.student);
         let working = load.start(&school, &LoadKind::ALL);
-        working.progress(between).await?;
-        kill(process_of(&victim.container)?, Signal::SIGKILL)?;
-        let back = is_back(namespace, &victim).await?;
-        working.progress(between).await?;
+        for victim in of_one_role {
+            let rate = ConstantRate::start(&school.student);
+            working.progress(between).await?;
+            kill(process_of(&victim.container)?, Signal::SIGKILL)?;
+            let back = is_back(namespace, victim).await?;
+            working.progress(between).await?;
+            victim.was_not_missed(back, &rate.stop(), &load)?;
+        }
         working.stop().await?;
-        let reads = rate.stop();
-        let (tries, slowest) = load.worst();
-        println!(
-            "mode roles: {} killed, back after {back:?}: {reads}; at most {tries} tries and {slowest:?} of a change",
-            victim.name
-        );
         load.every_request_succeeded()?;
         load.holds(&school).await?;
-        // What was on its way in a gateway that is killed has lost its connection: nobody can answer it.
-        let of_gateway = victim.name.contains("-gateway-");
-        ensure!(
-            of_gateway || reads.failed.is_empty(),
-            "{} killed: {reads}",
-            victim.name
-        );
     }
     Ok(())
 }
 
+impl Victim {
+    fn was_not_missed(&self, back: Duration, reads: &RateReport, load: &Load) -> Result<()> {
+        let name = &self.name;
+        let (tries, slowest) = load.worst();
+        println!(
+            "mode roles: {name} killed, back after {back:?}: {reads}; at most {tries} tries and {slowest:?} of a change"
+        );
+        // What was on its way in a gateway that is killed has lost its connection: nobody can answer it.
+        let of_gateway = name.contains("-gateway-");
+        ensure!(
+            of_gateway || reads.failed.is_empty(),
+            "{name} killed: {reads}"
+        );
+        Ok(())
+    }
+}
+
+/// Those of one role stand side by side: the list is by name.
 async fn victims(namespace: &Namespace<'_>) -> Result<Vec<Victim>> {
     let pods = namespace.get(&["pods", "--selector", SERVING]).await?;
     let pods = pods["items"].as_array().context("items")?;

@@ -14,8 +14,6 @@ use crate::main_job;
 
 /// The release, and with it the prefix of every name.
 const NAME: &str = "riwaq";
-/// Of the node, for the gateway.
-const PORT: u16 = 30_080;
 /// For a whole installation on a machine that does much else.
 const TIMEOUT: &str = "10m";
 const ANSWERED_WITHIN: Duration = Duration::from_secs(600);
@@ -30,14 +28,15 @@ pub(crate) struct Release<'a> {
 }
 
 impl<'a> Release<'a> {
-    pub(crate) fn new(namespace: &'a Namespace<'a>, own: &Value) -> Result<Self> {
+    /// The gateway is at `port` of the node.
+    pub(crate) fn new(namespace: &'a Namespace<'a>, port: u16, own: &Value) -> Result<Self> {
         let cluster = namespace.cluster;
-        let node = format!("{}:{PORT}", cluster.node).parse()?;
+        let node = format!("{}:{port}", cluster.node).parse()?;
         let front = ChaosProxy::start([node], 0)?;
         let mut values = json!({
             "publicUrl": format!("http://{}", front.address()),
             "image": {"repository": cluster.repository, "pullPolicy": "Never"},
-            "service": {"type": "NodePort", "nodePort": PORT},
+            "service": {"type": "NodePort", "nodePort": port},
             "tests": {"image": cluster.tools},
         });
         merge(&mut values, own);

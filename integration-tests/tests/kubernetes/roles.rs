@@ -27,6 +27,7 @@ const AT_REST: Duration = Duration::from_secs(5);
 const A_CROWD: u32 = 100_000;
 /// Pods of each role.
 const REPLICAS: usize = 2;
+const PORT: u16 = 30_081;
 
 pub(crate) async fn from_installation_to_reinstallation() -> Result<()> {
     let cluster = Cluster::find()?;
@@ -45,7 +46,7 @@ async fn steps(namespace: &Namespace<'_>, share: &Share) -> Result<()> {
     secret(namespace, share).await?;
     let mail = MailServer::start().await?;
     let values = values(&namespace.cluster.host, share, mail.address.port())?;
-    let release = Release::new(namespace, &values)?;
+    let release = Release::new(namespace, PORT, &values)?;
     println!(
         "mode roles: the first answer {:?} after helm install",
         release.install().await?
@@ -55,9 +56,10 @@ async fn steps(namespace: &Namespace<'_>, share: &Share) -> Result<()> {
     let kept = Kept::make(&mut world).await?;
     helm_test(&release, &world).await?;
     pods::tell_memory(namespace).await?;
+    let _machine = crate::MACHINE.lock().await;
     at_rest(&world, share).await?;
     rollouts(&release, &world).await?;
-    pods::each_is_killed(namespace, &world, BETWEEN).await?;
+    pods::each_is_killed(namespace, &world, REPLICAS, BETWEEN).await?;
     release.uninstall().await?;
     release.install().await?;
     kept.is_there(&world).await?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use futures::future::try_join_all;
 use rand::{RngExt, rngs::StdRng};
 use reqwest::{Method, RequestBuilder};
 use riwaq_integration_tests::{Load, LoadKind, School, World, random, rounds};
@@ -44,6 +45,8 @@ const RECOVERED_WITHIN: Duration = Duration::from_secs(30);
 /// How long two nodes stay away at least: longer than the third takes to notice it, so that both its answers are
 /// seen, the time-out before and the refusal after.
 const AWAY: Duration = Duration::from_secs(20);
+/// Between two askings of all probes, of which each takes as long as a refusal takes, which later is next to nothing.
+const PAUSE: Duration = Duration::from_millis(500);
 /// For the nodes to see each other again.
 const WHOLE_WITHIN: Duration = Duration::from_secs(120);
 
@@ -283,25 +286,35 @@ impl Probes {
         Ok((client, request))
     }
 
-    /// Each is answered 503 with `Retry-After`, soon.
+    /// Asked at once, each is answered 503 with `Retry-After`, soon.
     async fn all_refused(&self, totals: &mut Totals) -> Result<()> {
-        for probe in PROBES {
-            let (client, request) = self.request(probe)?;
-            let began = Instant::now();
-            let answer = client.send(request).await.context(probe)?;
-            let took = began.elapsed();
+        for took in try_join_all(PROBES.map(|probe| self.refused(probe))).await? {
             totals.slowest_refusal = totals.slowest_refusal.max(took);
             totals.refusals += 1;
-            ensure!(
-                answer.status == 503 && took < REFUSED_WITHIN,
-                "{probe} was answered {} after {took:?} with two nodes away: {}",
-                answer.status,
-                answer.text()
-            );
-            answer.expect_problem(503, "unavailable").context(probe)?;
-            ensure!(retry_after(&answer).is_some(), "{probe}: no Retry-After");
         }
+        // As people do who were told to come again.
+        tokio::time::sleep(PAUSE).await;
         Ok(())
+    }
+
+    async fn refused(&self, probe: &str) -> Result<Duration> {
+        let (client, request) = self.request(probe)?;
+        let began = Instant::now();
+        let answer = client
+            .send(request)
+            .await
+            .with_context(|| probe.to_owned())?;
+        let took = began.elapsed();
+        ensure!(
+            answer.status == 503 && took < REFUSED_WITHIN,
+            "{probe} was answered {} after {took:?} with two nodes away: {}",
+            answer.status,
+            answer.text()
+        );
+        let told = answer.expect_problem(503, "unavailable");
+        told.with_context(|| probe.to_owned())?;
+        ensure!(retry_after(&answer).is_some(), "{probe}: no Retry-After");
+        Ok(took)
     }
 
     /// Each succeeds again, one after the other, before it is too late.
