@@ -102,7 +102,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let running = fleet.running();
     let tested = with_backends(options, &fleet);
     if !options.keep_backends {
-        fleet.down_except(&running)?;
+        // Nobody wants what is in them: they need not put it in order.
+        fleet.kill_except(&running)?;
     }
     let Seen { counts, matrix } = tested?;
     if counts.failed == 0 {
@@ -150,22 +151,21 @@ fn with_backends(options: &Options, fleet: &Fleet) -> Result<Seen> {
         cluster::install_meanwhile();
     }
     let around = Around {
+        options,
         program: &built.program,
         python: &python,
         fleet,
     };
     let mut seen = Seen::default();
     let began = Instant::now();
-    if !options.only_cluster {
-        around.test(options, built.suites, &mut seen)?;
-    }
-    println!("tested for {} s", began.elapsed().as_secs());
+    around.test(built.suites, &mut seen)?;
     // The rest needs the machine for a cluster, and is for naught when a test failed.
     if options.has_cluster() && seen.counts.failed == 0 {
-        let began = Instant::now();
         around.test_on_a_cluster(built.on_a_cluster, &mut seen)?;
-        println!("tested on a cluster for {} s", began.elapsed().as_secs());
+    } else {
+        around.test_examples(&mut seen)?;
     }
+    println!("tested for {} s", began.elapsed().as_secs());
     Ok(seen)
 }
 
@@ -207,6 +207,7 @@ fn cargo_test() -> Command {
 
 /// What tests read of their surroundings.
 struct Around<'a> {
+    options: &'a Options,
     program: &'a Path,
     python: &'a Path,
     fleet: &'a Fleet,
@@ -222,38 +223,57 @@ impl Around<'_> {
             .env("RIWAQ_TEST_REQUIRED", REQUIRED.join(","));
     }
 
-    fn test(&self, options: &Options, suites: Vec<Suite>, seen: &mut Seen) -> Result<()> {
+    fn test(&self, suites: Vec<Suite>, seen: &mut Seen) -> Result<()> {
         let tell = |test: &mut Command| {
             self.tell(test);
-            test.args(options.of_the_harness());
+            test.args(self.options.of_the_harness());
         };
-        suites::run(suites, tell, &mut |line: &str| seen.line(line))?;
-        if options.args.is_empty() {
-            let mut examples = cargo_test();
-            examples.args(["--no-fail-fast", "--workspace", "--doc"]);
-            suites::streamed(&mut examples, &mut |line| seen.line(line))
-                .context("the examples of the documentation")?;
-        }
-        Ok(())
+        suites::run(suites, tell, &mut |line: &str| seen.line(line))
     }
 
-    /// The chart, installed on a real Kubernetes that is started for it.
+    /// What stands in the documentation, where everything is tested.
+    fn test_examples(&self, seen: &mut Seen) -> Result<()> {
+        if !self.options.args.is_empty() || self.options.only_cluster {
+            return Ok(());
+        }
+        let mut examples = cargo_test();
+        examples.args(["--no-fail-fast", "--workspace", "--doc"]);
+        suites::streamed(&mut examples, &mut |line| seen.line(line))
+            .context("the examples of the documentation")
+    }
+
+    /// The chart, installed on a real Kubernetes that is started for it, while the examples of the documentation run.
     fn test_on_a_cluster(&self, suites: Vec<Suite>, seen: &mut Seen) -> Result<()> {
         let cluster = Cluster::new();
         let was_up = cluster.is_up();
-        cluster.up()?;
-        let tested = cluster.takes_the_chart().and_then(|()| {
-            let facts = cluster.for_tests(self.program)?;
+        let tested = std::thread::scope(|scope| {
+            let preparing = scope.spawn(|| {
+                cluster.up()?;
+                cluster.takes_the_chart()?;
+                cluster.for_tests(self.program)
+            });
+            self.test_examples(seen)?;
+            preparing
+                .join()
+                .unwrap_or_else(|_| bail!("starting the cluster panicked"))
+        })
+        .and_then(|facts| {
+            // An example may have failed meanwhile.
+            if seen.counts.failed > 0 {
+                return Ok(());
+            }
+            let began = Instant::now();
             let tell = |test: &mut Command| {
                 self.tell(test);
                 test.env(CLUSTER, &facts);
             };
-            suites::run(suites, tell, &mut |line: &str| seen.line(line))
+            suites::run(suites, tell, &mut |line: &str| seen.line(line))?;
+            println!("tested on a cluster for {} s", began.elapsed().as_secs());
+            Ok(())
         });
-        if !was_up {
-            cluster.down()?;
-        }
-        tested
+        let gone = if was_up { Ok(()) } else { cluster.down() };
+        // What went wrong first says why.
+        tested.and(gone)
     }
 }
 

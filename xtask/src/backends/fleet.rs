@@ -135,18 +135,13 @@ impl Fleet {
             .collect()
     }
 
-    /// Stops them, but for the processes that are named; their data stays.
-    pub(crate) fn down_except(&self, kept: &BTreeSet<String>) -> Result<()> {
+    /// Stops them; their data stays.
+    pub(crate) fn down(&self) -> Result<()> {
+        // What started last may need what started first.
         self.each(|member| {
-            let stopped = member
-                .daemons()
-                .filter(|(_, daemon)| !kept.contains(daemon.name()));
-            // What started last may need what started first.
-            stopped
-                .collect::<Vec<_>>()
-                .into_iter()
-                .rev()
-                .try_for_each(|(_, daemon)| daemon.stop())
+            let daemons = member.daemons().collect::<Vec<_>>();
+            let mut reversed = daemons.into_iter().rev();
+            reversed.try_for_each(|(_, daemon)| daemon.stop())
         })
     }
 
@@ -169,9 +164,14 @@ impl Fleet {
         })
     }
 
-    /// Ends them as a fault would.
-    pub(crate) fn kill(&self) -> Result<()> {
-        self.each(|member| member.daemons().try_for_each(|(_, daemon)| daemon.kill()))
+    /// Ends them as a fault would, but for the processes that are named.
+    pub(crate) fn kill_except(&self, kept: &BTreeSet<String>) -> Result<()> {
+        self.each(|member| {
+            member
+                .daemons()
+                .filter(|(_, daemon)| !kept.contains(daemon.name()))
+                .try_for_each(|(_, daemon)| daemon.kill())
+        })
     }
 
     /// Prints one line for each process.

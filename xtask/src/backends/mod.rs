@@ -79,8 +79,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             fleet.select(names)?.up(data)
         }
         Action::Install { names } => fleet.select(names)?.install(),
-        Action::Down { names } => fleet.select(names)?.down_except(&BTreeSet::new()),
-        Action::Kill { names } => fleet.select(names)?.kill(),
+        Action::Down { names } => fleet.select(names)?.down(),
+        Action::Kill { names } => fleet.select(names)?.kill_except(&BTreeSet::new()),
         Action::Status { names } => {
             fleet.select(names)?.status();
             Ok(())
