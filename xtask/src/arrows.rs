@@ -11,6 +11,7 @@ use crate::{paths, process};
 /// An entry ending in `/` is every crate of that folder.
 const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("crates/clock", &[]),
+    ("crates/calls", &["crates/clock"]),
     ("crates/trust", &[]),
     (
         "crates/ports/",
@@ -20,6 +21,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     (
         "crates/adapters/",
         &[
+            "crates/calls",
             "crates/clock",
             "crates/trust",
             "crates/ports/",

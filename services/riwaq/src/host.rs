@@ -75,15 +75,9 @@ impl Host {
 
     /// Declares every group, so that nothing published before its first member is lost.
     pub(crate) async fn declare_groups(&self) -> Result<()> {
-        for group in roles::groups() {
-            self.parts
-                .adapters
-                .events
-                .declare_group(&group)
-                .await
-                .context("declaring event groups")?;
-        }
-        Ok(())
+        let events = &self.parts.adapters.events;
+        let declared = events.declare_groups(&roles::groups()).await;
+        declared.context("declaring event groups")
     }
 
     /// Builds every service and binds them to each other. The last one, which is not hosted yet, is

@@ -1,21 +1,25 @@
 //! What is counted.
 
-use std::time::Duration;
+use riwaq_calls::Calls;
+use riwaq_clock::SharedClock;
+
+use crate::errors::Refusal;
 
 const BACKEND: &str = "s3";
+/// Those that are watched; the others are shown when there are any.
+const OUTCOMES: &[&str] = &["ok", "timeout", "unavailable"];
 
-/// One request, with all its tries.
-pub(crate) fn called(operation: &'static str, outcome: &'static str, took: Duration) {
-    metrics::counter!(
-        "riwaq_backend_calls_total",
-        "backend" => BACKEND, "operation" => operation, "outcome" => outcome
-    )
-    .increment(1);
-    metrics::histogram!(
-        "riwaq_backend_call_seconds",
-        "backend" => BACKEND, "operation" => operation
-    )
-    .record(took);
+/// Requests, each with all its tries, until the answer begins.
+pub(crate) fn calls(clock: SharedClock) -> Calls {
+    Calls::new(BACKEND, OUTCOMES, clock)
+}
+
+/// What it was.
+pub(crate) fn outcome<T>(answer: &Result<T, Refusal>) -> &'static str {
+    match answer {
+        Ok(_) => "ok",
+        Err(refusal) => refusal.kind.label(),
+    }
 }
 
 /// Something that runs for long: uploads and downloads. Ends when dropped.

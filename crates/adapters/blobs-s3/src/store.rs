@@ -17,6 +17,7 @@ use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
 use futures::{StreamExt, stream};
 use riwaq_blobs::BlobsError;
+use riwaq_calls::Calls;
 use riwaq_clock::SharedClock;
 
 use crate::client::longer;
@@ -38,7 +39,7 @@ const DELETES_AT_ONCE: usize = 8;
 pub(crate) struct Store {
     client: Client,
     config: Arc<Config>,
-    clock: SharedClock,
+    calls: Arc<Calls>,
     encryption: Option<ServerSideEncryption>,
     kms_key_id: Option<String>,
     /// Whether the last request that ended had no answer in time.
@@ -81,7 +82,7 @@ impl Store {
             encryption: text(&config.server_side_encryption).map(|name| name.as_str().into()),
             kms_key_id: text(&config.kms_key_id),
             config,
-            clock,
+            calls: Arc::new(metrics::calls(clock)),
             suspect: Arc::default(),
         }
     }
@@ -109,15 +110,10 @@ impl Store {
         E: ProvideErrorMetadata + std::error::Error + Send + 'static,
     {
         Box::pin(async move {
-            let started = self.clock.monotonic();
-            let result = self.within(operation, request).await;
+            let call = self.within(operation, request);
+            let result = self.calls.of(operation, call, metrics::outcome).await;
             let is_silent = matches!(&result, Err(refusal) if refusal.kind == Kind::Silent);
             self.suspect.store(is_silent, Ordering::Relaxed);
-            let outcome = result
-                .as_ref()
-                .map_or_else(|refusal| refusal.kind.label(), |_| "ok");
-            let took = self.clock.monotonic().saturating_sub(started);
-            metrics::called(operation, outcome, took);
             result
         })
     }

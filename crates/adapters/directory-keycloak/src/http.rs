@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use riwaq_calls::Calls;
 use riwaq_clock::SharedClock;
 use tokio::sync::Semaphore;
 
@@ -13,6 +14,7 @@ use crate::config::ConfigError;
 use crate::error::CallError;
 
 const BACKEND: &str = "keycloak";
+const OUTCOMES: &[&str] = &["ok", "refused", "failed"];
 /// How large an answer may be, in bytes: a page of accounts is far below.
 const MAX_ANSWER: usize = 8 << 20;
 const TRIES: u32 = 3;
@@ -25,6 +27,7 @@ pub(crate) struct Http {
     base: Arc<str>,
     timeout: Duration,
     clock: SharedClock,
+    calls: Arc<Calls>,
     permits: Arc<Semaphore>,
 }
 
@@ -71,6 +74,7 @@ impl Http {
             client,
             base: server_url.trim_end_matches('/').into(),
             timeout: limits.request,
+            calls: Arc::new(Calls::new(BACKEND, OUTCOMES, clock.clone())),
             clock,
             permits: Arc::new(Semaphore::new(limits.at_once)),
         })
@@ -123,19 +127,8 @@ impl Http {
         operation: &'static str,
         request: RequestBuilder,
     ) -> Result<Answer, CallError> {
-        let begun = self.clock.monotonic();
-        let outcome = self.perform(operation, request).await;
-        let seconds = self.clock.monotonic().saturating_sub(begun).as_secs_f64();
-        let word = match &outcome {
-            Ok(_) => "ok",
-            Err(CallError::Refused { status, .. }) if status.is_client_error() => "refused",
-            Err(_) => "failed",
-        };
-        metrics::counter!("riwaq_backend_calls_total", "backend" => BACKEND, "operation" => operation, "outcome" => word)
-            .increment(1);
-        metrics::histogram!("riwaq_backend_call_seconds", "backend" => BACKEND, "operation" => operation)
-            .record(seconds);
-        outcome
+        let call = self.perform(operation, request);
+        self.calls.of(operation, call, outcome).await
     }
 
     async fn perform(
@@ -145,30 +138,22 @@ impl Http {
     ) -> Result<Answer, CallError> {
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await;
-        let gauge = metrics::gauge!("riwaq_backend_requests_under_way", "backend" => BACKEND);
-        gauge.increment(1.0);
         let unanswered = |error: &reqwest::Error| CallError::Unanswered {
             operation,
             cause: flat(error),
             sent: !error.is_connect(),
         };
-        let answer = async {
-            let response = request
-                .send()
-                .await
-                .map_err(|error| unanswered(&error.without_url()))?;
-            let status = response.status();
-            let location = response
-                .headers()
-                .get(reqwest::header::LOCATION)
-                .and_then(|value| value.to_str().ok())
-                .map(str::to_owned);
-            let body = read(operation, response).await?;
-            Ok((status, location, body))
-        };
-        let outcome = answer.await;
-        gauge.decrement(1.0);
-        let (status, location, body) = outcome?;
+        let response = request
+            .send()
+            .await
+            .map_err(|error| unanswered(&error.without_url()))?;
+        let status = response.status();
+        let location = response
+            .headers()
+            .get(reqwest::header::LOCATION)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
+        let body = read(operation, response).await?;
         if status.is_success() {
             return Ok(Answer {
                 status,
@@ -181,6 +166,15 @@ impl Http {
             status,
             body,
         })
+    }
+}
+
+/// What it was, for the metrics.
+fn outcome(answer: &Result<Answer, CallError>) -> &'static str {
+    match answer {
+        Ok(_) => "ok",
+        Err(CallError::Refused { status, .. }) if status.is_client_error() => "refused",
+        Err(_) => "failed",
     }
 }
 

@@ -263,7 +263,7 @@ impl Bus {
             return Ok(());
         }
         // The type was taken from the group meanwhile; the operator wants it back.
-        self.declare(&Group::new(group, [event.kind.as_str()]))
+        self.declare(&[Group::new(group, [event.kind.as_str()])])
             .await?;
         match self.publisher.send(Route::Queue(&queue), &message).await? {
             Routed::Yes => Ok(()),

@@ -22,6 +22,14 @@ use crate::fault::{Fault, INTERNAL_ERROR};
 const BUSY: &str = "another process declares event groups";
 const AGAIN: Duration = Duration::from_millis(250);
 
+/// A group's name, and types of it.
+type Wanted<'a> = (&'a str, Vec<&'a str>);
+
+fn wanted(group: &Group) -> Wanted<'_> {
+    let kinds = group.types.iter().map(String::as_str).collect();
+    (group.name.as_str(), kinds)
+}
+
 /// Why a group is not declared.
 enum Refusal {
     Fault(Fault),
@@ -36,19 +44,23 @@ impl From<Fault> for Refusal {
 }
 
 impl Bus {
-    /// Declares a group's types and remembers them. What is published from now on reaches the group.
-    pub(crate) async fn declare(&self, group: &Group) -> Result<()> {
-        let kinds: Vec<&str> = group.types.iter().map(String::as_str).collect();
-        self.declare_kinds(&group.name, &kinds).await?;
-        self.remember(group);
+    /// Declares groups with their types and remembers them. What is published from now on reaches them.
+    pub(crate) async fn declare(&self, groups: &[Group]) -> Result<()> {
+        let wanted: Vec<Wanted<'_>> = groups.iter().map(wanted).collect();
+        self.declare_all(&wanted).await?;
+        groups.iter().for_each(|group| self.remember(group));
         Ok(())
     }
 
     /// As [`Bus::declare`] for some types of a group.
     pub(crate) async fn declare_kinds(&self, group: &str, kinds: &[&str]) -> Result<()> {
+        self.declare_all(&[(group, kinds.to_vec())]).await
+    }
+
+    async fn declare_all(&self, wanted: &[Wanted<'_>]) -> Result<()> {
         let deadline = self.clock.monotonic() + self.config.publish_timeout();
         loop {
-            match self.try_to_declare(group, kinds).await {
+            match self.try_to_declare(wanted).await {
                 // A queue of this name was deleted a moment ago, and its files are still being removed.
                 Err(Refusal::Fault(fault))
                     if fault.code() == Some(INTERNAL_ERROR)
@@ -63,13 +75,10 @@ impl Bus {
         }
     }
 
-    async fn try_to_declare(
-        &self,
-        group: &str,
-        kinds: &[&str],
-    ) -> std::result::Result<(), Refusal> {
-        if self.is_settled(group, kinds).await? {
-            return Ok(self.bind(group, kinds).await?);
+    async fn try_to_declare(&self, wanted: &[Wanted<'_>]) -> std::result::Result<(), Refusal> {
+        let young = self.young(wanted).await?;
+        if young.is_empty() {
+            return Ok(());
         }
         let patience = Duration::from_secs(self.config.connect_timeout_seconds);
         let lock = self.topology.names.declaring();
@@ -77,28 +86,50 @@ impl Bus {
             .lock(lock, patience, BUSY)
             .await
             .map_err(Refusal::Busy)?;
-        let declared = self.declare_young(group, kinds).await;
+        let declared = self.declare_young(young).await;
         lock.release(self).await;
         Ok(declared?)
     }
 
-    /// Under the lock. The bindings come after the queues: what they let in finds all the rest.
-    async fn declare_young(&self, group: &str, kinds: &[&str]) -> std::result::Result<(), Fault> {
+    /// Binds those that are settled, and gives the others.
+    async fn young<'a>(
+        &self,
+        wanted: &[Wanted<'a>],
+    ) -> std::result::Result<Vec<Wanted<'a>>, Fault> {
+        let mut young = Vec::new();
+        for (group, kinds) in wanted {
+            if self.is_settled(group, kinds).await? {
+                self.bind(group, kinds).await?;
+            } else {
+                young.push((*group, kinds.clone()));
+            }
+        }
+        Ok(young)
+    }
+
+    /// Under the lock. The bindings of a group come after its queues: what they let in finds all the rest. The broker
+    /// is waited for once.
+    async fn declare_young(&self, young: Vec<Wanted<'_>>) -> std::result::Result<(), Fault> {
         // Somebody else may have done it meanwhile.
-        if self.is_settled(group, kinds).await? {
-            return self.bind(group, kinds).await;
+        let young = self.young(&young).await?;
+        if young.is_empty() {
+            return Ok(());
         }
         let topology = &self.topology;
         let channel = self.consuming.channel().await?;
-        for kind in kinds {
-            topology.unmark(&channel, group, kind).await?;
+        for (group, kinds) in &young {
+            for kind in kinds {
+                topology.unmark(&channel, group, kind).await?;
+            }
+            topology.make_queues(&self.consuming, group, kinds).await?;
+            self.bind(group, kinds).await?;
         }
-        topology.make_queues(&self.consuming, group, kinds).await?;
-        self.bind(group, kinds).await?;
         let settle = Duration::from_millis(self.config.declaration_settle_ms);
         self.clock.sleep(settle).await;
-        for kind in kinds {
-            topology.mark(&channel, group, kind).await?;
+        for (group, kinds) in &young {
+            for kind in kinds {
+                topology.mark(&channel, group, kind).await?;
+            }
         }
         Ok(())
     }

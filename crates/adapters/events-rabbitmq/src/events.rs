@@ -15,7 +15,6 @@ use crate::bus::Bus;
 use crate::config::Config;
 use crate::member::Member;
 use crate::message::encode;
-use crate::metrics::Operation;
 use crate::publisher::Route;
 
 /// An [`Events`] in a virtual host of RabbitMQ. Clones are handles on the same connections.
@@ -113,17 +112,19 @@ impl RabbitmqEvents {
 #[async_trait]
 impl Events for RabbitmqEvents {
     async fn declare_group(&self, group: &Group) -> Result<()> {
-        group.validate()?;
+        self.declare_groups(std::slice::from_ref(group)).await
+    }
+
+    async fn declare_groups(&self, groups: &[Group]) -> Result<()> {
+        groups.iter().try_for_each(Group::validate)?;
         let metrics = &self.bus.metrics;
-        metrics
-            .of(Operation::Declare, self.bus.declare(group))
-            .await
+        metrics.of("declare", self.bus.declare(groups)).await
     }
 
     async fn retire_group(&self, group: &Group) -> Result<u64> {
         group.validate()?;
         let metrics = &self.bus.metrics;
-        metrics.of(Operation::Retire, self.retire(group)).await
+        metrics.of("retire", self.retire(group)).await
     }
 
     async fn publish(&self, event: CloudEvent) -> Result<()> {
@@ -131,15 +132,13 @@ impl Events for RabbitmqEvents {
             let message = encode(&event, 0, None)?;
             self.bus.publish(&event.kind, &message).await
         };
-        self.bus.metrics.of(Operation::Publish, publish).await
+        self.bus.metrics.of("publish", publish).await
     }
 
     async fn subscribe(&self, subscription: Subscription) -> Result<Box<dyn Consumer>> {
         subscription.validate()?;
         let metrics = &self.bus.metrics;
-        metrics
-            .of(Operation::Subscribe, self.join(subscription))
-            .await
+        metrics.of("subscribe", self.join(subscription)).await
     }
 
     async fn dead_letters(
@@ -150,19 +149,19 @@ impl Events for RabbitmqEvents {
     ) -> Result<DeadLetterPage> {
         check_group(group)?;
         let list = self.bus.dead_letters(group, after, limit);
-        self.bus.metrics.of(Operation::DeadLetters, list).await
+        self.bus.metrics.of("dead_letters", list).await
     }
 
     async fn replay(&self, group: &str, id: &str) -> Result<()> {
         check_group(group)?;
         let replay = async { one(self.bus.replay(group, Some(id)).await?, group, id) };
-        self.bus.metrics.of(Operation::Replay, replay).await
+        self.bus.metrics.of("replay", replay).await
     }
 
     async fn replay_all(&self, group: &str) -> Result<u64> {
         check_group(group)?;
         let replay = self.bus.replay(group, None);
-        self.bus.metrics.of(Operation::Replay, replay).await
+        self.bus.metrics.of("replay", replay).await
     }
 
     async fn discard(&self, group: &str, id: &str) -> Result<()> {
@@ -171,7 +170,7 @@ impl Events for RabbitmqEvents {
             let gone = self.bus.discard(group, |found, _| found == id).await?;
             one(gone, group, id)
         };
-        self.bus.metrics.of(Operation::Discard, discard).await
+        self.bus.metrics.of("discard", discard).await
     }
 
     async fn depths(&self) -> Result<Vec<GroupDepth>> {
@@ -182,7 +181,7 @@ impl Events for RabbitmqEvents {
             }
             Ok(depths)
         };
-        self.bus.metrics.of(Operation::Depths, all).await
+        self.bus.metrics.of("depths", all).await
     }
 
     /// Publishes something to a queue that is not there and waits for the confirmation: a broker that is short of
@@ -200,7 +199,7 @@ impl Events for RabbitmqEvents {
             self.bus.consuming.connection().await?;
             Ok(())
         };
-        self.bus.metrics.of(Operation::Ping, ping).await
+        self.bus.metrics.of("ping", ping).await
     }
 }
 

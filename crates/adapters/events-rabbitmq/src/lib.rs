@@ -21,8 +21,8 @@
 //! durable nor exclusive, no global prefetch, an explicit delivery limit. It needs RabbitMQ 3.10 or
 //! newer, for the time to live and the at-least-once dead lettering of quorum queues.
 //!
-//! Metrics: `riwaq_backend_calls_total` and `riwaq_backend_call_seconds` by operation and outcome,
-//! `riwaq_backend_connections`, each with `backend="rabbitmq"`; `riwaq_events_unconfirmed`,
+//! Metrics: those of `riwaq-calls` and
+//! `riwaq_backend_connections`, with `backend="rabbitmq"`; `riwaq_events_unconfirmed`,
 //! `riwaq_events_repeated_total`, `riwaq_events_unroutable_total`, `riwaq_events_unreadable_total`.
 #![warn(missing_docs)]
 

@@ -1,55 +1,18 @@
-//! What an operator sees of the calls to the broker. Handles are kept, so that a call costs no look-up.
+//! What an operator sees of the calls to the broker, and of what is on its way.
 
 use std::future::Future;
 
-use metrics::{Counter, Gauge, Histogram};
+use metrics::{Counter, Gauge};
+use riwaq_calls::Calls;
 use riwaq_clock::SharedClock;
 use riwaq_events::{EventsError, Result};
 
 const BACKEND: &str = "rabbitmq";
-const OUTCOMES: [&str; 4] = ["ok", "refused", "unavailable", "error"];
+const OUTCOMES: &[&str] = &["ok", "refused", "unavailable", "error"];
 
-/// What a call does.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Operation {
-    Declare,
-    Retire,
-    Publish,
-    Subscribe,
-    Ack,
-    Nack,
-    DeadLetters,
-    Replay,
-    Discard,
-    Depths,
-    Ping,
-}
-
-impl Operation {
-    /// In the order of the declaration, which is that of the handles.
-    const NAMES: [&str; 11] = [
-        "declare",
-        "retire",
-        "publish",
-        "subscribe",
-        "ack",
-        "nack",
-        "dead_letters",
-        "replay",
-        "discard",
-        "depths",
-        "ping",
-    ];
-}
-
-struct Handles {
-    calls: [Counter; OUTCOMES.len()],
-    seconds: Histogram,
-}
-
-/// All handles.
+#[derive(Debug)]
 pub(crate) struct Metrics {
-    operations: [Handles; Operation::NAMES.len()],
+    calls: Calls,
     /// Publications that no group and no replica wanted.
     pub(crate) unroutable: Counter,
     /// Publications that were sent again because their confirmation did not come.
@@ -60,59 +23,32 @@ pub(crate) struct Metrics {
     pub(crate) unconfirmed: Gauge,
     /// Open connections of this process.
     pub(crate) connections: Gauge,
-    clock: SharedClock,
 }
 
 impl Metrics {
     pub(crate) fn new(clock: SharedClock) -> Self {
         describe();
         Self {
-            operations: Operation::NAMES.map(|operation| Handles {
-                calls: OUTCOMES.map(|outcome| {
-                    metrics::counter!(
-                        "riwaq_backend_calls_total",
-                        "backend" => BACKEND, "operation" => operation, "outcome" => outcome
-                    )
-                }),
-                seconds: metrics::histogram!(
-                    "riwaq_backend_call_seconds", "backend" => BACKEND, "operation" => operation
-                ),
-            }),
+            calls: Calls::new(BACKEND, OUTCOMES, clock),
             unroutable: metrics::counter!("riwaq_events_unroutable_total"),
             repeated: metrics::counter!("riwaq_events_repeated_total"),
             unreadable: metrics::counter!("riwaq_events_unreadable_total"),
             unconfirmed: metrics::gauge!("riwaq_events_unconfirmed"),
             connections: metrics::gauge!("riwaq_backend_connections", "backend" => BACKEND),
-            clock,
         }
     }
 
     /// Carries out a call, and counts and times it.
-    pub(crate) async fn of<T>(
+    pub(crate) fn of<T>(
         &self,
-        operation: Operation,
+        operation: &'static str,
         call: impl Future<Output = Result<T>> + Send,
-    ) -> Result<T> {
-        let started = self.clock.monotonic();
-        let result = call.await;
-        let taken = self.clock.monotonic().saturating_sub(started);
-        let handles = &self.operations[operation as usize];
-        handles.calls[outcome(&result)].increment(1);
-        handles.seconds.record(taken.as_secs_f64());
-        result
+    ) -> impl Future<Output = Result<T>> + Send {
+        self.calls.of(operation, call, outcome)
     }
 }
 
 fn describe() {
-    metrics::describe_counter!(
-        "riwaq_backend_calls_total",
-        "Calls to a backend, by what they did and how they ended"
-    );
-    metrics::describe_histogram!(
-        "riwaq_backend_call_seconds",
-        metrics::Unit::Seconds,
-        "How long calls to a backend took"
-    );
     metrics::describe_gauge!(
         "riwaq_backend_connections",
         "Open connections of this process to a backend"
@@ -135,23 +71,17 @@ fn describe() {
     );
 }
 
-impl std::fmt::Debug for Metrics {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Metrics")
-    }
-}
-
-fn outcome<T>(result: &Result<T>) -> usize {
+fn outcome<T>(result: &Result<T>) -> &'static str {
     match result {
-        Ok(_) => 0,
+        Ok(_) => "ok",
         Err(
             EventsError::InvalidInput { .. }
             | EventsError::TooLarge { .. }
             | EventsError::NotHeld
             | EventsError::NoSuchDeadLetter { .. },
-        ) => 1,
-        Err(EventsError::Unavailable(_)) => 2,
-        Err(_) => 3,
+        ) => "refused",
+        Err(EventsError::Unavailable(_)) => "unavailable",
+        Err(_) => "error",
     }
 }
 
@@ -160,16 +90,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_operation_and_every_error_has_its_name() {
-        assert_eq!(Operation::NAMES[Operation::Ping as usize], "ping");
-        assert_eq!(Operation::NAMES[Operation::Nack as usize], "nack");
-        let named = |error: EventsError| OUTCOMES[outcome::<()>(&Err(error))];
-        assert_eq!(OUTCOMES[outcome(&Ok(()))], "ok");
+    fn what_was_asked_wrongly_a_broker_that_is_away_and_a_bad_message_differ() {
+        let named = |error: EventsError| outcome::<()>(&Err(error));
+        assert_eq!(outcome(&Ok(())), "ok");
         assert_eq!(named(EventsError::NotHeld), "refused");
-        assert_eq!(
-            named(EventsError::Unavailable(String::new())),
-            "unavailable"
-        );
+        let away = EventsError::Unavailable(String::new());
+        assert_eq!(named(away), "unavailable");
         assert_eq!(named(EventsError::Corrupt(String::new())), "error");
     }
 }

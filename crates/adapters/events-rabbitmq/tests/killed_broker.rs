@@ -109,15 +109,17 @@ async fn a_broker_that_is_killed_remembers_a_group_that_was_declared_a_moment_ag
         let began = Instant::now();
         let events = connect(&node).await;
         let group = name(round);
-        let young = Group::new(&group, KINDS);
-        events.declare_group(&young).await.unwrap();
+        let beside = format!("{group}.beside");
+        let young = [&group, &beside].map(|name| Group::new(name.as_str(), KINDS));
+        events.declare_groups(&young).await.unwrap();
         let declared = began.elapsed();
         let mut acknowledged = publish(&events, "before").await;
         kill_and_restart(&mut node).await;
         // By somebody who never saw the group, and before anybody asks for it again.
         let other = connect(&node).await;
         acknowledged.extend(publish(&other, "after").await);
-        all_arrive(&other, &group, acknowledged).await;
+        all_arrive(&other, &group, acknowledged.clone()).await;
+        all_arrive(&other, &beside, acknowledged).await;
         println!(
             "  round {round}: declared in {} ms, {} events there after the kill",
             declared.as_millis(),

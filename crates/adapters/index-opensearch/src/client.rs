@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use riwaq_calls::Calls;
 use riwaq_clock::SharedClock;
 use riwaq_index::IndexError;
 use serde::de::DeserializeOwned;
@@ -20,6 +21,7 @@ use crate::error::Failure;
 
 /// What the metrics call this backend.
 const BACKEND: &str = "opensearch";
+const OUTCOMES: &[&str] = &["ok", "unreachable", "busy", "failed", "refused"];
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How long an idle connection is kept.
@@ -56,6 +58,7 @@ pub(crate) struct Client {
     slots: Semaphore,
     authorization: Option<HeaderValue>,
     clock: SharedClock,
+    calls: Calls,
     attempts: usize,
     first_pause: Duration,
     response_bytes: usize,
@@ -89,6 +92,7 @@ impl Client {
             preferred: AtomicUsize::new(0),
             slots: Semaphore::new(config.requests.min(Semaphore::MAX_PERMITS)),
             authorization: authorization(config)?,
+            calls: Calls::new(BACKEND, OUTCOMES, clock.clone()),
             clock,
             attempts: config.attempts,
             first_pause: Duration::from_millis(config.first_pause_ms),
@@ -133,25 +137,22 @@ impl Client {
 
     /// Sends a request until it has an answer, its time is over, or repeating it is no use.
     pub(crate) async fn send(&self, call: Call) -> Result<Bytes, Failure> {
-        let started = self.clock.monotonic();
-        let operation = call.operation;
-        let running = metrics::gauge!("riwaq_backend_calls_running", "backend" => BACKEND);
-        running.increment(1.0);
-        let timeout = call.timeout;
-        let sent = tokio::time::timeout(timeout, self.until_answered(&call)).await;
-        running.decrement(1.0);
-        let answer = sent.unwrap_or_else(|_| {
+        let outcome = |answer: &Result<_, Failure>| match answer {
+            Ok(_) => "ok",
+            Err(failure) => failure.outcome(),
+        };
+        let answer = self.in_time(&call);
+        self.calls.of(call.operation, answer, outcome).await
+    }
+
+    async fn in_time(&self, call: &Call) -> Result<Bytes, Failure> {
+        let answer = tokio::time::timeout(call.timeout, self.until_answered(call)).await;
+        answer.unwrap_or_else(|_| {
             // Others try another node first: this one may be half dead.
             self.prefer_another();
-            let waited = timeout.as_millis();
+            let waited = call.timeout.as_millis();
             Err(Failure::Unreachable(format!("nothing within {waited} ms")))
-        });
-        let outcome = answer.as_ref().err().map_or("ok", Failure::outcome);
-        metrics::counter!("riwaq_backend_calls_total", "backend" => BACKEND, "operation" => operation, "outcome" => outcome)
-            .increment(1);
-        metrics::histogram!("riwaq_backend_call_seconds", "backend" => BACKEND, "operation" => operation)
-            .record(self.clock.monotonic().saturating_sub(started).as_secs_f64());
-        answer
+        })
     }
 
     /// As [`send`](Self::send), and reads the answer.

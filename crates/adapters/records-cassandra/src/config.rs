@@ -44,7 +44,7 @@ pub struct Config {
     pub connection_timeout_ms: u64,
     /// An idle connection is tried this often, and given up when no answer comes for as long again.
     pub keepalive_seconds: u64,
-    /// How long to try, at start, while no node answers.
+    /// How long to try, at start, while no node answers, and again while too few do for the schema's number.
     pub connect_timeout_seconds: u64,
     /// The longest wait for one change of the schema, and again for every node to agree on it.
     pub schema_timeout_seconds: u64,

@@ -22,32 +22,27 @@ use scylla::policies::address_translator::{AddressTranslator, UntranslatedPeer};
 use scylla::policies::load_balancing::DefaultPolicy;
 use scylla::statement::{Consistency, SerialConsistency};
 
+use crate::patience::insist;
 use crate::retry::RetryReads;
 use crate::{Config, errors, keyspace};
 
-/// The driver gives up at once when no contact point answers, so trying again is ours.
-const BETWEEN_TRIES: Duration = Duration::from_millis(500);
-
-/// Connects and sees to the keyspace, trying again as long as the configuration allows.
+/// Connects and sees to the keyspace, trying again as long as the configuration allows: the driver gives up at once
+/// when no contact point answers.
 pub(crate) async fn session(config: &Config, clock: &SharedClock) -> Result<Session, RecordsError> {
     let builder = builder(config)?;
-    let deadline = clock.monotonic() + Duration::from_secs(config.connect_timeout_seconds);
-    loop {
-        let tried = match builder.build().await {
-            Ok(session) => keyspace::prepare(&session, config).await.map(|()| session),
-            Err(error) => Err(refusal(config, &error).unwrap_or_else(|| {
-                let nodes = config.contact_points.join(", ");
-                RecordsError::unavailable(format!("no answer from {nodes}: {error}"))
-            })),
-        };
-        match tried {
-            Err(error) if error.is_retryable() && clock.monotonic() < deadline => {
-                tracing::warn!(%error, "cassandra is not there yet, trying again");
-                clock.sleep(BETWEEN_TRIES).await;
-            }
-            settled => return settled,
-        }
-    }
+    let patience = Duration::from_secs(config.connect_timeout_seconds);
+    insist(&**clock, patience, || try_session(&builder, config)).await
+}
+
+async fn try_session(builder: &SessionBuilder, config: &Config) -> Result<Session, RecordsError> {
+    let session = builder.build().await.map_err(|error| {
+        refusal(config, &error).unwrap_or_else(|| {
+            let nodes = config.contact_points.join(", ");
+            RecordsError::unavailable(format!("no answer from {nodes}: {error}"))
+        })
+    })?;
+    keyspace::prepare(&session, config).await?;
+    Ok(session)
 }
 
 fn builder(config: &Config) -> Result<SessionBuilder, RecordsError> {

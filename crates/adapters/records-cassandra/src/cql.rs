@@ -9,7 +9,7 @@ use crate::statements::{Shape, Side};
 /// When a node that collects a quorum asks the third copy as well. Cassandra's own `99p` begins at half of its read
 /// time-out and stays there while a table is little read: a node that has just died would then hold up every
 /// lightweight transaction whose read it is asked for, for longer than we wait.
-const SPECULATIVE_RETRY: &str = "MIN(99p,100ms)";
+pub(crate) const SPECULATIVE_RETRY: &str = "MIN(99p,100ms)";
 
 /// The CQL type of a column.
 pub(crate) const fn type_name(kind: ColumnType) -> &'static str {

@@ -11,10 +11,10 @@
 //!
 //! Nodes come and go without this crate's doing: the driver connects again within ten seconds of a node's return,
 //! at once when another node tells of it. What cannot reach a quorum fails within
-//! [`Config::request_timeout_ms`].
+//! [`Config::request_timeout_ms`]; only the number of the schema, and with it a migration, is asked for as long as
+//! [`Config::connect_timeout_seconds`], since that is how a program starts.
 //!
-//! Metrics: `riwaq_backend_calls_total` and `riwaq_backend_call_seconds` by operation and outcome,
-//! `riwaq_backend_nodes` by state, each with `backend="cassandra"`.
+//! Metrics: those of `riwaq-calls`, and `riwaq_backend_nodes` by state, each with `backend="cassandra"`.
 #![warn(missing_docs)]
 
 mod config;
@@ -24,6 +24,7 @@ mod errors;
 mod keyspace;
 mod metrics;
 mod migrate;
+mod patience;
 mod read;
 mod retry;
 mod risks;
@@ -43,7 +44,7 @@ use riwaq_records::{
 };
 use scylla::client::session::Session;
 
-use metrics::{Metrics, Operation};
+use metrics::Metrics;
 use statements::Statements;
 
 /// Records in one keyspace of a Cassandra cluster. Many may share it; calls run side by side.
@@ -79,12 +80,12 @@ impl CassandraRecords {
         })
     }
 
-    async fn counted<T>(
+    fn counted<T>(
         &self,
-        operation: Operation,
+        operation: &'static str,
         call: impl Future<Output = Result<T, RecordsError>> + Send,
-    ) -> Result<T, RecordsError> {
-        self.metrics.of(operation, &self.session, call).await
+    ) -> impl Future<Output = Result<T, RecordsError>> + Send {
+        self.metrics.of(operation, &self.session, call)
     }
 }
 
@@ -97,29 +98,24 @@ impl Records for CassandraRecords {
         level: ReadLevel,
     ) -> Result<Option<StoredRow>, RecordsError> {
         let operation = match level {
-            ReadLevel::Quorum => Operation::Get,
-            ReadLevel::Serial => Operation::GetSerial,
+            ReadLevel::Quorum => "get",
+            ReadLevel::Serial => "get_serial",
         };
         self.counted(operation, self.read_row(schema, key, level))
             .await
     }
 
     async fn scan(&self, scan: &Scan) -> Result<Vec<StoredRow>, RecordsError> {
-        self.counted(Operation::Scan, self.scan_partition(scan))
-            .await
+        self.counted("scan", self.scan_partition(scan)).await
     }
 
     async fn write(&self, writes: Vec<Write>) -> Result<(), RecordsError> {
-        let operation = if writes.len() > 1 {
-            Operation::Batch
-        } else {
-            Operation::Write
-        };
+        let operation = if writes.len() > 1 { "batch" } else { "write" };
         self.counted(operation, self.write_all(writes)).await
     }
 
     async fn apply(&self, conditional: Conditional) -> Result<Outcome, RecordsError> {
-        self.counted(Operation::Apply, self.apply_conditional(conditional))
+        self.counted("apply", self.apply_conditional(conditional))
             .await
     }
 
@@ -129,27 +125,27 @@ impl Records for CassandraRecords {
         after: Option<&TableCursor>,
         limit: usize,
     ) -> Result<TablePage, RecordsError> {
-        self.counted(Operation::ScanTable, self.read_table(schema, after, limit))
+        self.counted("scan_table", self.read_table(schema, after, limit))
             .await
     }
 
     async fn schema_number(&self) -> Result<u32, RecordsError> {
-        self.counted(Operation::SchemaNumber, self.stored_number())
-            .await
+        self.counted("schema_number", self.stored_number()).await
     }
 
     async fn migrate(&self, plan: &MigrationPlan) -> Result<MigrationReport, RecordsError> {
-        self.counted(Operation::Migrate, self.migrate_to(plan))
-            .await
+        self.counted("migrate", self.migrate_to(plan)).await
     }
 
     /// Asks for a row at `LOCAL_QUORUM`, as requests do: one node that answers is not enough.
     async fn ping(&self) -> Result<(), RecordsError> {
-        self.counted(Operation::Ping, self.try_quorum()).await
+        let answered = self.counted("ping", self.try_quorum()).await;
+        self.metrics.nodes(&self.session);
+        answered
     }
 
     /// Asks each node of the data centre itself: their settings are their own.
     async fn risks(&self) -> Result<Vec<Risk>, RecordsError> {
-        self.counted(Operation::Risks, self.found_risks()).await
+        self.counted("risks", self.found_risks()).await
     }
 }

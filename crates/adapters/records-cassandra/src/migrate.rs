@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use riwaq_clock::Clock;
 use riwaq_records::{MigrationPlan, MigrationReport, RecordsError, Step};
 use scylla::cluster::Node;
 use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
@@ -16,6 +15,7 @@ use scylla::value::{CqlValue, Row as CqlRow};
 use std::sync::Arc;
 use uuid::Uuid;
 
+use crate::patience::insist;
 use crate::{CassandraRecords, cql, errors};
 
 const TABLE: &str = "riwaq_schema";
@@ -26,7 +26,14 @@ const LOCK_POLL: Duration = Duration::from_millis(250);
 const LOCK_PATIENCE: Duration = Duration::from_secs(60);
 
 impl CassandraRecords {
+    /// Asked first of all by whatever starts, so it is asked again like the cluster itself: in the seconds after a node
+    /// has died, a read may wait for it on whichever node it is asked of.
     pub(crate) async fn stored_number(&self) -> Result<u32, RecordsError> {
+        let patience = Duration::from_secs(self.config.connect_timeout_seconds);
+        insist(&*self.clock, patience, || self.try_stored_number()).await
+    }
+
+    async fn try_stored_number(&self) -> Result<u32, RecordsError> {
         let result = match self.read_number().await {
             Err(error) if is_no_table(&error) => {
                 // Or this node has not heard of the table yet: an agreed answer counts.
@@ -64,6 +71,7 @@ impl CassandraRecords {
         let mut statement =
             Statement::new(format!("SELECT number FROM {table} WHERE id = 'schema'"));
         statement.set_is_idempotent(true);
+        statement.set_execution_profile_handle(self.statements.reads());
         self.session.query_unpaged(statement, ()).await
     }
 
@@ -78,8 +86,10 @@ impl CassandraRecords {
         }
         self.agreed().await?;
         self.ddl(format!(
-            "CREATE TABLE IF NOT EXISTS {} (id text PRIMARY KEY, number bigint, owner uuid)",
-            self.table()
+            "CREATE TABLE IF NOT EXISTS {} (id text PRIMARY KEY, number bigint, owner uuid) \
+             WITH speculative_retry = '{}'",
+            self.table(),
+            cql::SPECULATIVE_RETRY
         ))
         .await?;
         let lock = self.lock().await?;
@@ -194,7 +204,7 @@ impl CassandraRecords {
     /// [`Self::is_applied`], asked again for a while when there is no answer or one that leaves the outcome open: each of
     /// the lock's statements may be repeated, and one slow moment of the cluster must not end a migration in the middle.
     async fn insist(&self, cql: &str, values: &[Uuid]) -> Result<bool, RecordsError> {
-        insist(&*self.clock, || self.is_applied(cql, values)).await
+        insist(&*self.clock, LOCK_PATIENCE, || self.is_applied(cql, values)).await
     }
 
     /// Whether the lock is as asked for. A refusal that shows our own name comes from an earlier attempt.
@@ -223,21 +233,6 @@ impl CassandraRecords {
     }
 }
 
-async fn insist<T, F>(clock: &dyn Clock, mut ask: impl FnMut() -> F) -> Result<T, RecordsError>
-where
-    F: Future<Output = Result<T, RecordsError>>,
-{
-    let deadline = clock.monotonic() + LOCK_PATIENCE;
-    loop {
-        match ask().await {
-            Err(error) if error.is_retryable() && clock.monotonic() < deadline => {
-                clock.sleep(LOCK_POLL).await;
-            }
-            result => return result,
-        }
-    }
-}
-
 /// Cassandra has no code of its own for a table that is not there.
 fn is_no_table(error: &ExecutionError) -> bool {
     matches!(
@@ -263,51 +258,5 @@ fn step_cql(keyspace: &str, step: &Step) -> String {
             cql::table(keyspace, table),
             cql::quoted(column)
         ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::future::ready;
-    use std::time::SystemTime;
-
-    use riwaq_clock::ManualClock;
-
-    use super::*;
-
-    /// What comes of a statement that is answered so, one time after the other, and not at all afterwards.
-    async fn insisted(answers: Vec<Result<bool, RecordsError>>) -> Result<bool, RecordsError> {
-        let clock = ManualClock::at(SystemTime::UNIX_EPOCH.into());
-        let mut answers = answers.into_iter();
-        let mut ask = || {
-            let silence = || Err(RecordsError::unknown("no answer"));
-            ready(answers.next().unwrap_or_else(silence))
-        };
-        let seconds = async {
-            loop {
-                clock.advance(Duration::from_secs(1));
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::select! {
-            result = insist(&*clock, &mut ask) => result,
-            never = seconds => never,
-        }
-    }
-
-    #[tokio::test]
-    async fn a_statement_of_the_lock_that_got_no_answer_is_asked_again() {
-        let slow = || Err(RecordsError::unknown("one answer of two in time"));
-        let away = || Err(RecordsError::unavailable("one node of two"));
-        assert!(insisted(vec![slow(), away(), Ok(true)]).await.unwrap());
-        assert!(!insisted(vec![slow(), Ok(false), Ok(true)]).await.unwrap());
-    }
-
-    #[tokio::test]
-    async fn a_refusal_and_a_long_silence_end_the_migration() {
-        let refused = insisted(vec![Err(RecordsError::schema("refused")), Ok(true)]).await;
-        assert!(matches!(refused, Err(RecordsError::Schema { .. })));
-        let silent = insisted(Vec::new()).await;
-        assert!(matches!(silent, Err(RecordsError::Unknown { .. })));
     }
 }

@@ -105,6 +105,11 @@ impl Statements {
         }
     }
 
+    /// How reads are carried out that somebody waits for; none: like everything else.
+    pub(crate) fn reads(&self) -> Option<ExecutionProfileHandle> {
+        self.reads.clone()
+    }
+
     /// The prepared statement; cloning it is cheap.
     pub(crate) async fn get(
         &self,
@@ -130,7 +135,7 @@ impl Statements {
             statement.set_is_idempotent(true);
         }
         if key.1.is_read() {
-            statement.set_execution_profile_handle(self.reads.clone());
+            statement.set_execution_profile_handle(self.reads());
         }
         self.prepared
             .write()

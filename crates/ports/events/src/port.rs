@@ -37,6 +37,18 @@ pub trait Events: Send + Sync + fmt::Debug + 'static {
     /// [`EventsError::InvalidInput`] or [`EventsError::Unavailable`].
     async fn declare_group(&self, group: &Group) -> Result<()>;
 
+    /// Declares several, as [`Events::declare_group`] does each. What has to be waited for is waited for once: meant
+    /// for the start of a program.
+    ///
+    /// # Errors
+    /// As [`Events::declare_group`]; then some may have been declared.
+    async fn declare_groups(&self, groups: &[Group]) -> Result<()> {
+        for group in groups {
+            self.declare_group(group).await?;
+        }
+        Ok(())
+    }
+
     /// Takes these types from the group and throws away its waiting events and dead letters of
     /// them. For operators, when a consumer is retired. Returns how many were thrown away.
     ///

@@ -31,7 +31,7 @@ enum Stop {
 
 /// Opens a member's channel and starts its keeper.
 pub(super) async fn start(bus: &Arc<Bus>, group: &Group) -> Result<Arc<Shared>> {
-    bus.declare(group).await?;
+    bus.declare(std::slice::from_ref(group)).await?;
     let channel = bus.consuming.channel().await?;
     let (sender, commands) = mpsc::unbounded_channel();
     let shared = Arc::new(Shared::new(bus, group, channel, sender));

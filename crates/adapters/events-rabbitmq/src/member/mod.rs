@@ -22,7 +22,6 @@ use async_trait::async_trait;
 use riwaq_events::{Consumer, Delivery, EventsError, Group, Receipt, Result};
 
 use crate::bus::Bus;
-use crate::metrics::Operation;
 pub(crate) use shared::Shared;
 use state::Take;
 
@@ -104,16 +103,12 @@ struct GroupReceipt {
 impl Receipt for GroupReceipt {
     async fn ack(self: Box<Self>) -> Result<()> {
         let metrics = Arc::clone(&self.shared.bus().metrics);
-        metrics
-            .of(Operation::Ack, async { self.shared.ack(self.tag) })
-            .await
+        metrics.of("ack", async { self.shared.ack(self.tag) }).await
     }
 
     async fn nack(self: Box<Self>, reason: &str) -> Result<()> {
         let metrics = Arc::clone(&self.shared.bus().metrics);
-        metrics
-            .of(Operation::Nack, self.shared.nack(self.tag, reason))
-            .await
+        metrics.of("nack", self.shared.nack(self.tag, reason)).await
     }
 }
 

@@ -40,7 +40,7 @@ async fn behind_proxies(keyspaces: &Keyspaces, nodes: &str) -> (Vec<ChaosProxy>,
 
 async fn works_again(records: &CassandraRecords) {
     let began = Instant::now();
-    while records.schema_number().await.ok() != Some(1) {
+    while records.ping().await.is_err() {
         assert!(began.elapsed() < SOON, "not recovered in {SOON:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -62,7 +62,7 @@ async fn nodes_that_name_addresses_that_lead_nowhere_are_reached_by_the_map() {
     for proxy in &proxies {
         proxy.set(Fault::Cut).await;
     }
-    assert!(records.schema_number().await.is_err());
+    assert!(records.ping().await.is_err());
     for proxy in &proxies {
         proxy.set(Fault::None).await;
     }
@@ -90,7 +90,7 @@ async fn one_line_that_breaks_is_worked_around_and_all_of_them_fail_in_bounded_t
             proxy.set(fault).await;
         }
         let began = Instant::now();
-        let error = records.schema_number().await.unwrap_err();
+        let error = records.ping().await.unwrap_err();
         assert!(error.is_retryable(), "{fault:?}: {error:?}");
         let took = began.elapsed();
         assert!(took < Duration::from_secs(5), "{fault:?}: {took:?}");
@@ -99,5 +99,26 @@ async fn one_line_that_breaks_is_worked_around_and_all_of_them_fail_in_bounded_t
         }
         works_again(&records).await;
     }
+    keyspaces.drop_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_starts_while_no_quorum_answers_waits_for_one() {
+    let Backend::Ready(nodes) = cassandra_cluster() else {
+        return;
+    };
+    let keyspaces = Keyspaces::at(&nodes);
+    let (proxies, records) = behind_proxies(&keyspaces, &nodes).await;
+    for proxy in &proxies {
+        proxy.set(Fault::Cut).await;
+    }
+    let mended = async {
+        assert!(records.ping().await.is_err());
+        for proxy in &proxies {
+            proxy.set(Fault::None).await;
+        }
+    };
+    let (number, ()) = tokio::join!(records.schema_number(), mended);
+    assert_eq!(number.unwrap(), 1);
     keyspaces.drop_all().await;
 }

@@ -57,6 +57,34 @@ async fn tables_are_typed_and_named_in_plain_cql() {
     keyspaces.drop_all().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn no_table_waits_long_for_a_node_that_has_just_died_ours_for_the_schema_among_them() {
+    let Backend::Ready(address) = cassandra() else {
+        return;
+    };
+    let keyspaces = Keyspaces::at(&address);
+    let config = keyspaces.fresh();
+    let keyspace = config.keyspace.clone();
+    let records = connect(config).await.unwrap();
+    let table = conformance::tables().swap_remove(0);
+    let plan = MigrationPlan::new([table]).unwrap();
+    records.migrate(&plan).await.unwrap();
+
+    let session = keyspaces.plain().await;
+    let cql =
+        "SELECT table_name, speculative_retry FROM system_schema.tables WHERE keyspace_name = ?";
+    let rows = session.query_unpaged(cql, (&keyspace,)).await.unwrap();
+    let rows = rows.into_rows_result().unwrap();
+    let found: BTreeMap<String, String> = rows
+        .rows::<(String, String)>()
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let expected = ["riwaq_schema", table.name].map(|name| (name.into(), "MIN(99p,100ms)".into()));
+    assert_eq!(found, BTreeMap::from(expected));
+    keyspaces.drop_all().await;
+}
+
 /// Written out again on purpose: the test must not believe the adapter's own table.
 fn cql_type(kind: riwaq_records::ColumnType) -> &'static str {
     use riwaq_records::ColumnType::{BigInt, Blob, Bool, Double, Json, Text, Timestamp, Uuid};

@@ -69,6 +69,30 @@ pub(super) async fn declared_again(fixture: &mut dyn Fixture) {
     assert_eq!(consume(&mut *both, 2).await, ["a", "b"]);
 }
 
+pub(super) async fn declared_together(fixture: &mut dyn Fixture) {
+    let (events, second) = (fixture.events().await, fixture.second().await);
+    events.declare_group(&group()).await.unwrap();
+    let all = [
+        group(),
+        Group::new("test.other-group", [KIND, OTHER]),
+        Group::new("test.third-group", [OTHER]),
+    ];
+    // By two programs that start at once, and again.
+    let (one, other) = tokio::join!(events.declare_groups(&all), second.declare_groups(&all));
+    one.and(other).unwrap();
+    events.declare_groups(&all).await.unwrap();
+    events.publish(event("a")).await.unwrap();
+    events.publish(of_kind("b", OTHER)).await.unwrap();
+    for (group, wanted) in all.into_iter().zip([&["a"][..], &["a", "b"], &["b"]]) {
+        let mut member = events.subscribe(Subscription::Group(group)).await.unwrap();
+        assert_eq!(consume(&mut *member, wanted.len()).await, wanted);
+        nothing(&mut *member).await;
+    }
+    let bad = [group(), Group::new("a\nb", [KIND])];
+    assert!(events.declare_groups(&bad).await.is_err());
+    events.declare_groups(&[]).await.unwrap();
+}
+
 pub(super) async fn own_types(fixture: &mut dyn Fixture) {
     let events = fixture.events().await;
     events

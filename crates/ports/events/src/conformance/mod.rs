@@ -91,6 +91,7 @@ pub const TESTS: &[Case] = cases! {
     "each group gets each event", false, delivery::several_groups;
     "a declared group keeps what is published before the first member", false, delivery::declared_before;
     "declaring again adds types and takes none away", false, delivery::declared_again;
+    "groups that are declared together each get what they want", false, delivery::declared_together;
     "a member gets only the types that it asked for", false, delivery::own_types;
     "an event that nobody wants is taken and dropped", false, delivery::unwanted;
     "several events can be in hand at once", false, delivery::several_in_hand;
