@@ -3,6 +3,7 @@
 //! The cluster is this test's own. With one node away nobody notices more than a second try; with two away every
 //! answer is an honest 503 within 5 s, and what was acknowledged before and during is there when they are back.
 
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ use scylla::client::session_builder::SessionBuilder;
 use scylla::policies::load_balancing::{NodeIdentifier, SingleTargetLoadBalancingPolicy};
 use scylla::statement::{Consistency, Statement};
 use serde_json::json;
+use tokio::process::{Child, Command};
 use uuid::Uuid;
 
 use crate::faults_roles::Totals as Done;
@@ -131,6 +133,7 @@ impl Faults {
         working.progress(BETWEEN).await?;
         let node = self.random.random_range(0..NODES);
         self.nodes.kill(node)?;
+        started(self.starting()?).await?;
         working.progress(2 * BETWEEN).await?;
         self.nodes.launch(node)?;
         self.nodes.wait(node).await?;
@@ -142,6 +145,16 @@ impl Faults {
         ensure!(longest < LONGEST, "a request took {longest:?}");
         totals.done.add(&load, &load.holds(&self.school).await?);
         Ok(())
+    }
+
+    /// A program that starts now, by contact points of which not all answer.
+    fn starting(&self) -> Result<Child> {
+        let mut migrate = Command::from(self.world.command(&["migrate"])?);
+        migrate
+            .kill_on_drop(true)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Ok(migrate.spawn()?)
     }
 
     /// Two are killed at once, and come back; nobody touches the program.
@@ -161,10 +174,13 @@ impl Faults {
         for node in &away {
             self.nodes.kill(*node)?;
         }
+        let mut starting = self.starting()?;
         let since = Instant::now();
         while since.elapsed() < AWAY {
             probes.all_refused(totals).await?;
         }
+        let gone = starting.try_wait()?;
+        ensure!(gone.is_none(), "a program that starts does not wait");
         for node in &away {
             self.nodes.launch(*node)?;
         }
@@ -174,6 +190,8 @@ impl Faults {
         let back = Instant::now();
         probes.until_all_succeed(back).await?;
         totals.slowest_recovery = totals.slowest_recovery.max(back.elapsed());
+        started(starting).await?;
+        ensure!(back.elapsed() < RECOVERED_WITHIN, "a program starts late");
         working.progress(BETWEEN).await?;
         working.stop().await?;
         self.whole().await?;
@@ -213,6 +231,19 @@ impl Faults {
         }
         Ok(())
     }
+}
+
+/// Waits until the program has found the records as they are.
+async fn started(program: Child) -> Result<()> {
+    let output = program.wait_with_output().await?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(
+        output.status.success() && said.contains("already"),
+        "a program that starts while nodes are away: {}: {said}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(())
 }
 
 /// One request of each sort that comes to the records first, or after another.
