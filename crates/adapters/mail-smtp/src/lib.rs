@@ -2,6 +2,8 @@
 //!
 //! Owns the connections to one server. Must not know what the messages say. Encryption that was
 //! asked for is never given up: a server that does not offer STARTTLS gets nothing from us.
+//!
+//! Metrics: those of `riwaq-calls`, with `backend="smtp"`.
 #![warn(missing_docs)]
 
 mod config;

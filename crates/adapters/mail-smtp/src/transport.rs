@@ -10,16 +10,22 @@ use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, TlsParameters};
 use lettre::transport::smtp::commands::Noop;
 use lettre::transport::smtp::extension::ClientId;
+use riwaq_calls::Calls;
 use riwaq_clock::SharedClock;
 use riwaq_mail::{Address, Mail, MailError, Message, Result, mime};
 
 use crate::config::{Encryption, SetupError, SmtpConfig};
 use crate::pool::{Pool, Target};
 
+/// What the metrics call this backend.
+const BACKEND: &str = "smtp";
+const OUTCOMES: &[&str] = &["ok", "invalid", "temporary", "permanent"];
+
 /// A [`Mail`] over SMTP. Clones share the connections.
 #[derive(Clone)]
 pub struct SmtpMail {
     pool: Arc<Pool>,
+    calls: Arc<Calls>,
     clock: SharedClock,
     server: Arc<str>,
 }
@@ -64,6 +70,7 @@ impl SmtpMail {
         ));
         Ok(Self {
             pool,
+            calls: Arc::new(Calls::new(BACKEND, OUTCOMES, Arc::clone(&clock))),
             clock,
             server: format!("{}:{}", config.host, config.port).into(),
         })
@@ -97,6 +104,17 @@ fn tls(config: &SmtpConfig) -> std::result::Result<Option<TlsParameters>, SetupE
 #[async_trait]
 impl Mail for SmtpMail {
     async fn send(&self, message: &Message) -> Result<()> {
+        let sending = self.send_one(message);
+        self.calls.of("send", sending, outcome).await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.calls.of("ping", self.try_command(), outcome).await
+    }
+}
+
+impl SmtpMail {
+    async fn send_one(&self, message: &Message) -> Result<()> {
         message.validate()?;
         let (from, to) = (
             address("from", &message.from.address)?,
@@ -114,12 +132,22 @@ impl Mail for SmtpMail {
         Ok(())
     }
 
-    async fn ping(&self) -> Result<()> {
+    async fn try_command(&self) -> Result<()> {
         let mut lent = self.pool.lend().await?;
         lent.exchange(async |connection| connection.command(Noop).await)
             .await?;
         lent.give_back();
         Ok(())
+    }
+}
+
+/// What the metrics call it.
+fn outcome(result: &Result<()>) -> &'static str {
+    match result {
+        Ok(()) => "ok",
+        Err(MailError::Invalid { .. }) => "invalid",
+        Err(MailError::Temporary { .. }) => "temporary",
+        Err(MailError::Permanent { .. }) => "permanent",
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mail_parser::MessageParser;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use riwaq_clock::SystemClock;
 use riwaq_mail::conformance::{self, Factory, Fixture, Received, message};
 use riwaq_mail::{Mail, MailError};
@@ -101,6 +102,39 @@ impl Factory for Fresh {
 #[tokio::test]
 async fn smtp_passes_the_suite() {
     conformance::run("smtp", &Fresh).await;
+}
+
+#[test]
+fn an_operator_sees_how_many_messages_went_and_how_many_were_refused() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let shown = recorder.handle();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    metrics::with_local_recorder(&recorder, || {
+        runtime.block_on(async {
+            let (server, mail) = plain();
+            mail.ping().await.unwrap();
+            mail.send(&message("x")).await.unwrap();
+            server.next(Stage::RcptTo, Instead::Say("550 5.1.1 nobody here"));
+            mail.send(&message("y")).await.unwrap_err();
+        });
+    });
+    let text = shown.render();
+    for (operation, outcome, times) in [
+        ("ping", "ok", 1),
+        ("send", "ok", 1),
+        ("send", "permanent", 1),
+        ("send", "temporary", 0),
+    ] {
+        let labels = format!(r#"backend="smtp",operation="{operation}",outcome="{outcome}""#);
+        let line = format!("riwaq_backend_calls_total{{{labels}}} {times}");
+        assert!(
+            text.lines().any(|shown| shown == line),
+            "no {line} in\n{text}"
+        );
+    }
 }
 
 #[tokio::test]
