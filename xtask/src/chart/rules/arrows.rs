@@ -38,7 +38,7 @@ pub(super) fn findings(documents: &[Document], program: &Arrows) -> Vec<String> 
         let within = edges(&policies, "ingress", "from", &roles);
         differ("may be called by", &callers, &within, &mut findings);
         mail(&policies, program, &roles, &mut findings);
-        reachable(documents, program, &mut findings);
+        findings.extend(found_early(documents, program));
         findings.extend(unexamined(documents, &policies));
     }
     findings
@@ -197,23 +197,17 @@ fn port(address: &str) -> Option<u64> {
     Some(said.unwrap_or(usual))
 }
 
-/// Roles that ask each other become ready by it: each has to be found before it is.
-fn reachable(documents: &[Document], program: &Arrows, findings: &mut Vec<String>) {
+/// Whoever is asked is found before it is ready: callers see for themselves which pod answers, and roles that ask each other
+/// become ready by it.
+fn found_early(documents: &[Document], program: &Arrows) -> Vec<String> {
+    let asked: BTreeSet<&String> = program.asks.values().flatten().collect();
     let services = documents.iter().filter(|one| one.kind() == "Service");
-    let waiting = services.filter(|one| one.value["spec"]["publishNotReadyAddresses"] != true);
-    for service in waiting {
-        let role = text(&service.value["spec"]["selector"][COMPONENT]);
-        let mut asked = program.asks.get(&role).into_iter().flatten();
-        let is_asked_back = |other: &String| {
-            let back = program.asks.get(other);
-            back.is_some_and(|asked| asked.contains(&role))
-        };
-        if let Some(other) = asked.find(|other| is_asked_back(other)) {
-            findings.push(format!(
-                "{role} and {other} ask each other, and {role} is not found before it is ready"
-            ));
-        }
-    }
+    services
+        .filter(|one| one.value["spec"]["publishNotReadyAddresses"] != true)
+        .map(|one| text(&one.value["spec"]["selector"][COMPONENT]))
+        .filter(|role| asked.contains(role))
+        .map(|role| format!("{role} is not found before it is ready"))
+        .collect()
 }
 
 #[cfg(test)]
@@ -302,30 +296,18 @@ spec:
     }
 
     #[test]
-    fn roles_that_ask_each_other_are_found_before_they_are_ready() {
-        let mut program = program();
+    fn a_role_that_is_asked_is_found_before_it_is_ready() {
         let service = |role: &str, published: bool| {
             let spec = format!(
                 "{{publishNotReadyAddresses: {published}, selector: {{{COMPONENT}: {role}}}}}"
             );
             format!("---\nkind: Service\nmetadata: {{name: {role}}}\nspec: {spec}\n")
         };
-        let of = |text: &str, program: &Arrows| {
-            let mut findings = Vec::new();
-            reachable(
-                &Rendered::parse(text).unwrap().documents,
-                program,
-                &mut findings,
-            );
-            findings.len()
-        };
+        let of = |text: &str| found_early(&Rendered::parse(text).unwrap().documents, &program());
         let waiting = service("asked", false) + &service("asking", false);
-        assert_eq!(of(&waiting, &program), 0);
-        program
-            .asks
-            .insert("asked".to_owned(), ["asking".to_owned()].into());
-        assert_eq!(of(&waiting, &program), 2);
-        assert_eq!(of(&waiting.replace("false", "true"), &program), 0);
+        assert_eq!(of(&waiting), ["asked is not found before it is ready"]);
+        let early = service("asked", true) + &service("asking", false);
+        assert_eq!(of(&early), Vec::<String>::new());
     }
 
     #[test]
