@@ -15,7 +15,8 @@ use riwaq_api::{TokenError, TokenSource};
 use riwaq_clock::SharedClock;
 use riwaq_kit::HttpService;
 use serde::Deserialize;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::task::JoinHandle;
 use url::form_urlencoded;
 use uuid::Uuid;
 
@@ -55,16 +56,21 @@ impl fmt::Debug for ClientCredentials {
     }
 }
 
-/// Fetches a service's tokens and keeps the present one. Renews ahead of expiry, by one caller at a
-/// time, while the others go on with the old one.
-pub struct ServiceTokens {
+/// Fetches a service's tokens and keeps the present one. Renews ahead of expiry while everybody goes on with the old
+/// one: nobody waits, least of all for an issuer that takes connections and does not answer.
+pub struct ServiceTokens(Arc<Source>);
+
+struct Source {
     service: HttpService,
     credentials: ClientCredentials,
     clock: SharedClock,
     held: ArcSwapOption<Held>,
-    /// Held while fetching. Remembers the last failure.
-    fetching: Mutex<Option<(Duration, TokenError)>>,
+    /// Held while fetching.
+    fetching: Arc<Mutex<LastFailure>>,
 }
+
+/// When and why no token came, if the last attempt failed.
+type LastFailure = Option<(Duration, TokenError)>;
 
 struct Held {
     token: Arc<str>,
@@ -83,24 +89,35 @@ impl ServiceTokens {
     /// Fetches nothing before the first call.
     #[must_use]
     pub fn new(service: HttpService, credentials: ClientCredentials, clock: SharedClock) -> Self {
-        Self {
+        Self(Arc::new(Source {
             service,
             credentials,
             clock,
             held: ArcSwapOption::empty(),
-            fetching: Mutex::default(),
-        }
+            fetching: Arc::default(),
+        }))
     }
+}
 
+impl Source {
     fn usable(&self, now: Duration) -> Option<Arc<Held>> {
         self.held
             .load_full()
             .filter(|held| now < held.unusable_from)
     }
 
+    /// Goes on when whoever waits has no more time: what comes serves the next one.
+    fn begin(
+        self: &Arc<Self>,
+        fetching: OwnedMutexGuard<LastFailure>,
+    ) -> JoinHandle<Result<Arc<str>, TokenError>> {
+        let source = Arc::clone(self);
+        tokio::spawn(async move { source.fetch(fetching).await })
+    }
+
     async fn fetch(
         &self,
-        mut last_failure: MutexGuard<'_, Option<(Duration, TokenError)>>,
+        mut last_failure: OwnedMutexGuard<LastFailure>,
     ) -> Result<Arc<str>, TokenError> {
         let now = self.clock.monotonic();
         if let Some((at, error)) = &*last_failure
@@ -154,34 +171,37 @@ impl ServiceTokens {
 
 #[async_trait]
 impl TokenSource for ServiceTokens {
+    /// To be called on a runtime of tokio.
     async fn token(&self) -> Result<Arc<str>, TokenError> {
-        let now = self.clock.monotonic();
-        if let Some(held) = self.usable(now) {
-            if now < held.renew_from {
-                return Ok(Arc::clone(&held.token));
+        let source = &self.0;
+        let now = source.clock.monotonic();
+        if let Some(held) = source.usable(now) {
+            if now >= held.renew_from
+                && let Ok(fetching) = Arc::clone(&source.fetching).try_lock_owned()
+            {
+                source.begin(fetching);
             }
-            let Ok(fetching) = self.fetching.try_lock() else {
-                return Ok(Arc::clone(&held.token));
-            };
-            return Ok(self
-                .fetch(fetching)
-                .await
-                .unwrap_or_else(|_| Arc::clone(&held.token)));
+            return Ok(Arc::clone(&held.token));
         }
-        let fetching = self.fetching.lock().await;
+        let fetching = Arc::clone(&source.fetching).lock_owned().await;
         // Whoever had the lock before may have fetched it.
-        match self.usable(self.clock.monotonic()) {
-            Some(held) => Ok(Arc::clone(&held.token)),
-            None => self.fetch(fetching).await,
+        if let Some(held) = source.usable(source.clock.monotonic()) {
+            return Ok(Arc::clone(&held.token));
         }
+        let fetched = source.begin(fetching).await;
+        fetched.unwrap_or_else(|lost| {
+            let reason = lost.to_string();
+            Err(TokenError { reason })
+        })
     }
 
     fn refused(&self, token: &str) {
-        let now = self.clock.monotonic();
+        let source = &self.0;
+        let now = source.clock.monotonic();
         let stale =
             |held: &Held| *held.token == *token && now >= held.fetched.saturating_add(PAUSE);
-        if self.held.load().as_ref().is_some_and(|held| stale(held)) {
-            self.held.store(None);
+        if source.held.load().as_ref().is_some_and(|held| stale(held)) {
+            source.held.store(None);
         }
     }
 }
@@ -189,7 +209,7 @@ impl TokenSource for ServiceTokens {
 impl fmt::Debug for ServiceTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServiceTokens")
-            .field("credentials", &self.credentials)
+            .field("credentials", &self.0.credentials)
             .finish_non_exhaustive()
     }
 }

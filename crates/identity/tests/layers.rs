@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use futures::FutureExt as _;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use riwaq_api::users::v1::users_server::{Users, UsersServer};
@@ -367,6 +368,8 @@ fn a_table_that_forgets_a_method_is_noticed() {
 struct Endpoint {
     asked: AtomicUsize,
     failing: AtomicUsize,
+    /// Nothing is answered while somebody writes.
+    silent: tokio::sync::RwLock<()>,
     seen: Mutex<Vec<(String, String)>>,
 }
 
@@ -379,6 +382,7 @@ fn tokens(endpoint: &Arc<Endpoint>, clock: &Arc<ManualClock>) -> ServiceTokens {
         let n = endpoint.asked.fetch_add(1, Ordering::SeqCst) + 1;
         let authorization = headers["authorization"].to_str().unwrap().to_owned();
         endpoint.seen.lock().unwrap().push((authorization, body));
+        drop(endpoint.silent.read().await);
         if endpoint.failing.load(Ordering::SeqCst) > 0 {
             return Err(StatusCode::UNAUTHORIZED);
         }
@@ -422,8 +426,46 @@ async fn a_service_token_is_kept_and_renewed_ahead_of_its_end() {
     clock.advance(Duration::from_secs(224));
     assert_eq!(&*tokens.token().await.unwrap(), "token-1");
     clock.advance(Duration::from_secs(1));
-    assert_eq!(&*tokens.token().await.unwrap(), "token-2");
+    assert_eq!(&*tokens.token().await.unwrap(), "token-1", "nobody waits");
+    while &*tokens.token().await.unwrap() != "token-2" {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(endpoint.asked.load(Ordering::SeqCst), 2, "one for all");
     assert!(!format!("{tokens:?}").contains("s3cret"));
+}
+
+#[tokio::test]
+async fn while_the_issuer_is_silent_nobody_waits_for_a_token_that_is_not_needed_yet() {
+    let (clock, _) = world();
+    let endpoint = Arc::new(Endpoint::default());
+    let tokens = tokens(&endpoint, &clock);
+    tokens.token().await.unwrap();
+    let silence = endpoint.silent.write().await;
+    clock.advance(Duration::from_secs(230));
+    for _ in 0..100 {
+        let token = tokens.token().now_or_never().expect("at once").unwrap();
+        assert_eq!(&*token, "token-1");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(endpoint.asked.load(Ordering::SeqCst), 2);
+    drop(silence);
+    while &*tokens.token().await.unwrap() != "token-2" {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_the_issuer_says_to_somebody_who_has_gone_serves_the_next() {
+    let (clock, _) = world();
+    let endpoint = Arc::new(Endpoint::default());
+    let tokens = tokens(&endpoint, &clock);
+    let silence = endpoint.silent.write().await;
+    let impatient = tokio::time::timeout(Duration::from_millis(50), tokens.token());
+    impatient.await.expect_err("in silence");
+    assert_eq!(endpoint.asked.load(Ordering::SeqCst), 1);
+    drop(silence);
+    assert_eq!(&*tokens.token().await.unwrap(), "token-1");
+    assert_eq!(endpoint.asked.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
