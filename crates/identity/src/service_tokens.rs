@@ -13,10 +13,9 @@ use http::Request;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use riwaq_api::{TokenError, TokenSource};
 use riwaq_clock::SharedClock;
-use riwaq_kit::HttpService;
+use riwaq_kit::{HttpService, TaskFailed, TaskGroup};
 use serde::Deserialize;
 use tokio::sync::{Mutex, OwnedMutexGuard};
-use tokio::task::JoinHandle;
 use url::form_urlencoded;
 use uuid::Uuid;
 
@@ -64,6 +63,7 @@ struct Source {
     service: HttpService,
     credentials: ClientCredentials,
     clock: SharedClock,
+    tasks: TaskGroup,
     held: ArcSwapOption<Held>,
     /// Held while fetching.
     fetching: Arc<Mutex<LastFailure>>,
@@ -86,13 +86,19 @@ struct Answer {
 }
 
 impl ServiceTokens {
-    /// Fetches nothing before the first call.
+    /// Fetches nothing before the first call, and from then on as one of `tasks`.
     #[must_use]
-    pub fn new(service: HttpService, credentials: ClientCredentials, clock: SharedClock) -> Self {
+    pub fn new(
+        service: HttpService,
+        credentials: ClientCredentials,
+        clock: SharedClock,
+        tasks: TaskGroup,
+    ) -> Self {
         Self(Arc::new(Source {
             service,
             credentials,
             clock,
+            tasks,
             held: ArcSwapOption::empty(),
             fetching: Arc::default(),
         }))
@@ -106,13 +112,27 @@ impl Source {
             .filter(|held| now < held.unusable_from)
     }
 
+    /// While everybody goes on with the old token.
+    fn renew(self: &Arc<Self>, fetching: OwnedMutexGuard<LastFailure>) {
+        let (source, closing) = (Arc::clone(self), self.tasks.closing_token());
+        self.tasks.spawn("renewing a service's token", async move {
+            // Whether one came is seen at the next call.
+            let _ = closing.run_until_cancelled(source.fetch(fetching)).await;
+        });
+    }
+
     /// Goes on when whoever waits has no more time: what comes serves the next one.
-    fn begin(
+    async fn obtain(
         self: &Arc<Self>,
         fetching: OwnedMutexGuard<LastFailure>,
-    ) -> JoinHandle<Result<Arc<str>, TokenError>> {
+    ) -> Result<Arc<str>, TokenError> {
         let source = Arc::clone(self);
-        tokio::spawn(async move { source.fetch(fetching).await })
+        let fetch = async move { Ok(source.fetch(fetching).await) };
+        let fetched = self.tasks.run(fetch).await;
+        fetched.unwrap_or_else(|failed: TaskFailed| {
+            let reason = failed.to_string();
+            Err(TokenError { reason })
+        })
     }
 
     async fn fetch(
@@ -171,7 +191,6 @@ impl Source {
 
 #[async_trait]
 impl TokenSource for ServiceTokens {
-    /// To be called on a runtime of tokio.
     async fn token(&self) -> Result<Arc<str>, TokenError> {
         let source = &self.0;
         let now = source.clock.monotonic();
@@ -179,7 +198,7 @@ impl TokenSource for ServiceTokens {
             if now >= held.renew_from
                 && let Ok(fetching) = Arc::clone(&source.fetching).try_lock_owned()
             {
-                source.begin(fetching);
+                source.renew(fetching);
             }
             return Ok(Arc::clone(&held.token));
         }
@@ -188,11 +207,7 @@ impl TokenSource for ServiceTokens {
         if let Some(held) = source.usable(source.clock.monotonic()) {
             return Ok(Arc::clone(&held.token));
         }
-        let fetched = source.begin(fetching).await;
-        fetched.unwrap_or_else(|lost| {
-            let reason = lost.to_string();
-            Err(TokenError { reason })
-        })
+        source.obtain(fetching).await
     }
 
     fn refused(&self, token: &str) {

@@ -24,7 +24,7 @@ use riwaq_identity::{
     Actor, CallerPolicy, Callers, CallingService, ClientCredentials, MaybeActor, Permission,
     ServiceTokens, grpc,
 };
-use riwaq_kit::{Code, HttpService, Problem};
+use riwaq_kit::{Code, HttpService, Problem, TaskGroup};
 use tonic::service::Routes;
 use tonic::{Response, Status};
 use tower::ServiceExt as _;
@@ -398,7 +398,12 @@ fn tokens(endpoint: &Arc<Endpoint>, clock: &Arc<ManualClock>) -> ServiceTokens {
         client_id: "riwaq-users".to_owned(),
         client_secret: "s3cret:é%".to_owned(),
     };
-    ServiceTokens::new(HttpService::local(router), credentials, clock.clone())
+    ServiceTokens::new(
+        HttpService::local(router),
+        credentials,
+        clock.clone(),
+        TaskGroup::new(),
+    )
 }
 
 #[tokio::test]

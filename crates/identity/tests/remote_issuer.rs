@@ -22,7 +22,7 @@ use riwaq_identity::{
     RemoteIssuer, Revocation, RevocationSource, RevocationSourceError, RoleSource, RoleSourceError,
     ServiceTokens, TokenOwner,
 };
-use riwaq_kit::HttpService;
+use riwaq_kit::{HttpService, TaskGroup};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -390,7 +390,12 @@ async fn a_service_gets_its_token_there_and_is_known_by_it() {
         client_secret: secret.into(),
     };
     let clock: SharedClock = world.clock.clone();
-    let tokens = ServiceTokens::new(world.issuer.http(), credentials("secret"), clock.clone());
+    let tokens = ServiceTokens::new(
+        world.issuer.http(),
+        credentials("secret"),
+        clock.clone(),
+        TaskGroup::new(),
+    );
     let token = tokens.token().await.unwrap();
     let verified = world.identity.verify(&token).await.unwrap();
     assert_eq!(verified.owner, TokenOwner::Service("users".into()));
@@ -401,7 +406,12 @@ async fn a_service_gets_its_token_there_and_is_known_by_it() {
     tokens.token().await.unwrap();
     assert_eq!(world.server.tokens.load(Ordering::SeqCst), 1);
 
-    let wrong = ServiceTokens::new(world.issuer.http(), credentials("wrong"), clock);
+    let wrong = ServiceTokens::new(
+        world.issuer.http(),
+        credentials("wrong"),
+        clock,
+        TaskGroup::new(),
+    );
     let error = wrong.token().await.unwrap_err();
     assert!(error.to_string().contains("401"), "{error}");
     assert!(!format!("{wrong:?} {error}").contains("wrong"));

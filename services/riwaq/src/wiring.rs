@@ -38,7 +38,8 @@ pub(crate) struct Parts {
     pub(crate) issuer: Issuer,
     /// The REST of each role but the public one.
     pub(crate) upstreams: BTreeMap<&'static str, HttpService>,
-    /// Those of `upstreams`: the public role drains them as its own.
+    /// Those of `upstreams` and of the services' tokens: the public role drains them as its own, and the end of any
+    /// other process may cut them off.
     pub(crate) tasks: TaskGroup,
     channels: BTreeMap<&'static str, Channel>,
     tokens: Tokens,
@@ -92,7 +93,7 @@ impl Parts {
         let auth = upstreams.get("auth").cloned();
         let auth = auth.unwrap_or_else(|| later("auth", Arc::default()));
         let issuer = Issuer::new(&config, auth, &clock)?;
-        let tokens = Tokens::new(&secrets, &clock, issuer.clone());
+        let tokens = Tokens::new(&secrets, &clock, issuer.clone(), &tasks);
         let identity = identity(&config, &clock, &channels, &tokens, here)?;
         let parts = Self {
             config,
@@ -248,15 +249,17 @@ struct Tokens {
     clock: SharedClock,
     secrets: Secrets,
     issuer: Issuer,
+    tasks: TaskGroup,
     sources: Mutex<BTreeMap<&'static str, Arc<ServiceTokens>>>,
 }
 
 impl Tokens {
-    fn new(secrets: &Secrets, clock: &SharedClock, issuer: Issuer) -> Self {
+    fn new(secrets: &Secrets, clock: &SharedClock, issuer: Issuer, tasks: &TaskGroup) -> Self {
         Self {
             clock: clock.clone(),
             secrets: secrets.clone(),
             issuer,
+            tasks: tasks.clone(),
             sources: Mutex::default(),
         }
     }
@@ -269,8 +272,9 @@ impl Tokens {
                 client_id: format!("riwaq-{role}"),
                 client_secret: client_secret(&self.secrets, role),
             };
+            let (clock, tasks) = (self.clock.clone(), self.tasks.clone());
             let http = self.issuer.http();
-            Arc::new(ServiceTokens::new(http, credentials, self.clock.clone()))
+            Arc::new(ServiceTokens::new(http, credentials, clock, tasks))
         });
         Arc::clone(source)
     }
