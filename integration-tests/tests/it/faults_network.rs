@@ -202,7 +202,8 @@ pub(crate) async fn without_the_issuer_tokens_in_hand_hold_and_signing_in_says_w
         let held = without_the_issuer(world, &school).await;
         line.set(Fault::None).await;
         held.with_context(|| format!("{fault:?}"))?;
-        recovers(world, &school).await?;
+        let recovered = recovers(world, &school).await?.as_millis();
+        println!("issuer, {fault:?}: tokens in hand held; all well after {recovered} ms");
     }
     Ok(())
 }
