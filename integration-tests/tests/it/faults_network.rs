@@ -21,15 +21,26 @@ const BOUND: Duration = Duration::from_secs(20);
 const RECOVERY: Duration = Duration::from_secs(60);
 
 pub(crate) async fn the_main_job_over_slow_lines(world: &mut World) -> Result<()> {
-    let names: Vec<_> = world.backends()?.names().collect();
-    for name in &names {
-        world.backends()?.line(name)?.set(SLOW).await;
+    for round in 0..rounds(ROUNDS) {
+        set_each_line(world, SLOW).await?;
+        let began = Instant::now();
+        let done = crate::main_job::the_main_job(world).await;
+        set_each_line(world, Fault::None).await?;
+        done.with_context(|| format!("round {round}"))?;
+        println!(
+            "the main job over slow lines: {} ms",
+            began.elapsed().as_millis()
+        );
     }
-    let done = crate::main_job::the_main_job(world).await;
-    for name in &names {
-        world.backends()?.line(name)?.set(Fault::None).await;
+    Ok(())
+}
+
+async fn set_each_line(world: &World, fault: Fault) -> Result<()> {
+    let backends = world.backends()?;
+    for name in backends.names() {
+        backends.line(name)?.set(fault).await;
     }
-    done
+    Ok(())
 }
 
 pub(crate) async fn requests_fail_cleanly_while_a_line_is_cut_and_recover(
