@@ -114,6 +114,9 @@ impl Source {
 
     /// While everybody goes on with the old token.
     fn renew(self: &Arc<Self>, fetching: OwnedMutexGuard<LastFailure>) {
+        if self.failed_lately(&fetching).is_some() {
+            return;
+        }
         let (source, closing) = (Arc::clone(self), self.tasks.closing_token());
         self.tasks.spawn("renewing a service's token", async move {
             // Whether one came is seen at the next call.
@@ -139,12 +142,10 @@ impl Source {
         &self,
         mut last_failure: OwnedMutexGuard<LastFailure>,
     ) -> Result<Arc<str>, TokenError> {
-        let now = self.clock.monotonic();
-        if let Some((at, error)) = &*last_failure
-            && now < at.saturating_add(PAUSE)
-        {
-            return Err(error.clone());
+        if let Some(error) = self.failed_lately(&last_failure) {
+            return Err(error);
         }
+        let now = self.clock.monotonic();
         match self.ask().await {
             Ok(answer) => {
                 *last_failure = None;
@@ -165,6 +166,13 @@ impl Source {
                 Err(error)
             }
         }
+    }
+
+    /// The issuer is not asked again so soon.
+    fn failed_lately(&self, last_failure: &LastFailure) -> Option<TokenError> {
+        let (at, error) = last_failure.as_ref()?;
+        let is_late = self.clock.monotonic() >= at.saturating_add(PAUSE);
+        (!is_late).then(|| error.clone())
     }
 
     async fn ask(&self) -> Result<Answer, String> {
