@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::Url;
 use riwaq_integration_tests::{
     ADMIN, ADMIN_PASSWORD, ConstantRate, Load, LoadKind, MAKE_ADMIN, Person, ROLES, School, Share,
-    World,
+    World, rounds,
 };
 use riwaq_test_kit::Patience;
 use serde_json::{Value, json};
@@ -198,10 +198,12 @@ async fn helm_test(release: &Release<'_>, world: &World) -> Result<()> {
     Ok(())
 }
 
-/// To another image and back, under load: nobody notices.
+/// To another image and back, under load, as often as wanted: nobody notices.
 async fn rollouts(release: &Release<'_>, world: &World) -> Result<()> {
-    let school = School::open(world).await?;
-    for what in ["upgrade", "rollback"] {
+    let mut school = School::open(world).await?;
+    for what in (0..rounds(1)).flat_map(|_| ["upgrade", "rollback"]) {
+        // Tokens live for minutes, and many of these take longer.
+        school.sign_in_again(world).await?;
         let load = Load::on_a_new_course(&school, Patience::default()).await?;
         let rate = ConstantRate::start(&school.student);
         let working = load.start(&school, &LoadKind::ALL);
