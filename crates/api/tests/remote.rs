@@ -5,14 +5,16 @@
 mod support;
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use riwaq_api::server::ServerPolicy;
 use riwaq_api::{Channel, ChannelError, ChannelOptions, Remote, Resolver};
-use riwaq_clock::{ManualClock, SharedClock};
+use riwaq_clock::{Clock as _, ManualClock, SharedClock};
 use support::{Fake, SocketServer, get, quick_policy, soon};
+use tokio::sync::Notify;
 use tonic::Code;
 
 fn options(clock: &Arc<ManualClock>) -> ChannelOptions {
@@ -137,6 +139,66 @@ async fn names_are_looked_up_again_and_an_outage_of_the_name_service_changes_not
     clock.advance(Duration::from_secs(10));
     soon("still the second", get(&channel, "a")).await.unwrap();
     assert_eq!((first.calls(), second.calls()), (2, 2));
+}
+
+/// Answers once, and never again until it is told to.
+#[derive(Debug)]
+struct Stuck {
+    address: Mutex<SocketAddr>,
+    asked: AtomicU32,
+    go_on: Notify,
+}
+
+#[async_trait]
+impl Resolver for Stuck {
+    async fn resolve(&self, _: &str, _: u16) -> std::io::Result<Vec<SocketAddr>> {
+        if self.asked.fetch_add(1, Ordering::SeqCst) > 0 {
+            self.go_on.notified().await;
+        }
+        Ok(vec![*self.address.lock().unwrap()])
+    }
+}
+
+#[tokio::test]
+async fn a_name_service_that_does_not_answer_holds_no_call_up() {
+    let clock = clock();
+    let (first, first_server) = replica(&clock).await;
+    let (second, second_server) = replica(&clock).await;
+    let names = Arc::new(Stuck {
+        address: Mutex::new(first_server.address),
+        asked: AtomicU32::new(0),
+        go_on: Notify::new(),
+    });
+    let remote = Remote {
+        resolver: names.clone(),
+        ..Remote::new(["http://users.riwaq:8081"])
+    };
+    let channel = Channel::remote(remote, options(&clock)).unwrap();
+    soon("the first", get(&channel, "a")).await.unwrap();
+
+    // The one that looks waits a moment, and those after it do not.
+    clock.advance(Duration::from_secs(10));
+    let began = clock.monotonic();
+    let looks = soon("while names are looked up", get(&channel, "a"));
+    let time_passes = async {
+        while clock.monotonic() < began + Duration::from_secs(1) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            clock.advance(Duration::from_millis(50));
+        }
+    };
+    let (looked, ()) = futures::join!(looks, time_passes);
+    looked.unwrap();
+    clock.advance(Duration::from_secs(10));
+    soon("while it does not answer", get(&channel, "a"))
+        .await
+        .unwrap();
+    assert_eq!(names.asked.load(Ordering::SeqCst), 2, "one looks at a time");
+    assert_eq!((first.calls(), second.calls()), (3, 0));
+
+    *names.address.lock().unwrap() = second_server.address;
+    names.go_on.notify_one();
+    soon("it has answered", get(&channel, "a")).await.unwrap();
+    assert_eq!((first.calls(), second.calls()), (3, 1));
 }
 
 #[test]

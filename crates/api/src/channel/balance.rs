@@ -1,21 +1,18 @@
 //! Which address gets a call: of two drawn by chance the one with fewer calls under way, among those
 //! whose breaker lets a call pass.
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use rand::RngExt as _;
 use riwaq_clock::SharedClock;
-use tokio::sync::Mutex;
 use tonic::Status;
 use tonic::service::Routes;
 
 use super::breaker::Breaker;
-use super::policy::{BreakerPolicy, ChannelPolicy};
-use super::remote::{Host, Remote, Resolver};
+use super::directory::Directory;
+use super::policy::BreakerPolicy;
+use super::remote::Remote;
 use super::{ChannelError, ChannelOptions};
 
 /// The way to one address.
@@ -33,7 +30,7 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    fn new(transport: Transport, policy: &BreakerPolicy) -> Arc<Self> {
+    pub(super) fn new(transport: Transport, policy: &BreakerPolicy) -> Arc<Self> {
         Arc::new(Self {
             transport,
             breaker: Breaker::new(policy),
@@ -87,20 +84,6 @@ pub(crate) struct Balancer {
     directory: Option<Directory>,
 }
 
-/// Finds addresses anew from time to time.
-struct Directory {
-    hosts: Vec<Host>,
-    resolver: Arc<dyn Resolver>,
-    policy: ChannelPolicy,
-    known: Mutex<Known>,
-}
-
-#[derive(Default)]
-struct Known {
-    looked_up: Option<Duration>,
-    by_address: HashMap<SocketAddr, Arc<Endpoint>>,
-}
-
 impl Balancer {
     pub(crate) fn local(routes: Routes, options: &ChannelOptions) -> Self {
         let endpoint = Endpoint::new(Transport::Local(routes.prepare()), &options.policy.breaker);
@@ -108,19 +91,8 @@ impl Balancer {
     }
 
     pub(crate) fn remote(remote: Remote, options: &ChannelOptions) -> Result<Self, ChannelError> {
-        if remote.endpoints.is_empty() {
-            return Err(ChannelError::NoEndpoint);
-        }
-        let hosts = remote
-            .endpoints
-            .iter()
-            .map(|endpoint| Host::parse(endpoint, remote.ca_pem.as_deref()));
-        let directory = Directory {
-            hosts: hosts.collect::<Result<_, _>>()?,
-            resolver: remote.resolver,
-            policy: options.policy.clone(),
-            known: Mutex::default(),
-        };
+        let (policy, clock) = (options.policy.clone(), Arc::clone(&options.clock));
+        let directory = Directory::new(&options.name, remote, policy, clock)?;
         Ok(Self::over(Vec::new(), Some(directory), options))
     }
 
@@ -140,12 +112,7 @@ impl Balancer {
     /// An address for one attempt; one that this call tried before only if there is no other.
     pub(crate) async fn pick(&self, tried: &[Arc<Endpoint>]) -> Result<Place, Status> {
         self.refresh().await?;
-        let endpoints = Arc::clone(
-            &self
-                .endpoints
-                .read()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
+        let endpoints = self.known();
         let now = self.clock.monotonic();
         let open = endpoints.iter().filter(|one| one.breaker.would_admit(now));
         let is_tried = |one: &&Arc<Endpoint>| tried.iter().any(|other| Arc::ptr_eq(one, other));
@@ -166,89 +133,24 @@ impl Balancer {
         Err(Status::unavailable(format!("{} {message}", self.name)))
     }
 
-    /// Looks names up again when it is time. One caller does, the others go on with what is known;
-    /// only while nothing is known they wait.
+    /// Has names looked up again when it is time.
     async fn refresh(&self) -> Result<(), Status> {
         let Some(directory) = &self.directory else {
             return Ok(());
         };
-        let nothing_known = self
-            .endpoints
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_empty();
-        let mut known = if nothing_known {
-            directory.known.lock().await
-        } else if let Ok(known) = directory.known.try_lock() {
-            known
-        } else {
-            return Ok(());
-        };
-        let now = self.clock.monotonic();
-        let pause = Duration::from_secs(directory.policy.resolve_seconds);
-        let fresh = known
-            .looked_up
-            .is_some_and(|at| now < at.saturating_add(pause));
-        if fresh && !known.by_address.is_empty() {
-            return Ok(());
+        let anything_known = !self.known().is_empty();
+        if let Some(endpoints) = directory.renewed(anything_known).await? {
+            *self
+                .endpoints
+                .write()
+                .unwrap_or_else(PoisonError::into_inner) = endpoints.into();
         }
-        let found = directory.look_up(&self.name, &known.by_address).await;
-        known.looked_up = Some(now);
-        match found {
-            Ok(found) => {
-                let endpoints: Vec<_> = found.values().map(Arc::clone).collect();
-                known.by_address = found;
-                *self
-                    .endpoints
-                    .write()
-                    .unwrap_or_else(PoisonError::into_inner) = endpoints.into();
-                Ok(())
-            }
-            // What was known may still be right.
-            Err(_) if !known.by_address.is_empty() => Ok(()),
-            Err(status) => Err(status),
-        }
+        Ok(())
     }
-}
 
-impl Directory {
-    /// Every address there is now; one that was known keeps its connection and breaker.
-    async fn look_up(
-        &self,
-        name: &str,
-        known: &HashMap<SocketAddr, Arc<Endpoint>>,
-    ) -> Result<HashMap<SocketAddr, Arc<Endpoint>>, Status> {
-        let mut found = HashMap::new();
-        let mut trouble = None;
-        for host in &self.hosts {
-            let addresses = match self.resolver.resolve(&host.name, host.port).await {
-                Ok(addresses) => addresses,
-                Err(error) => {
-                    tracing::warn!(service = name, host = host.name, %error, "name lookup failed");
-                    trouble = Some(format!("{name}: {}: {error}", host.name));
-                    continue;
-                }
-            };
-            for address in addresses {
-                let endpoint = match known.get(&address) {
-                    Some(endpoint) => Arc::clone(endpoint),
-                    None => {
-                        let channel = host.connect(address, &self.policy);
-                        let channel =
-                            channel.map_err(|error| Status::internal(error.to_string()))?;
-                        Endpoint::new(Transport::Remote(channel), &self.policy.breaker)
-                    }
-                };
-                found.insert(address, endpoint);
-            }
-        }
-        // One host of several that cannot be looked up must not drop what is known of it.
-        match trouble {
-            Some(message) if found.is_empty() || !known.is_empty() => {
-                Err(Status::unavailable(message))
-            }
-            _ => Ok(found),
-        }
+    fn known(&self) -> Arc<[Arc<Endpoint>]> {
+        let endpoints = self.endpoints.read();
+        Arc::clone(&endpoints.unwrap_or_else(PoisonError::into_inner))
     }
 }
 

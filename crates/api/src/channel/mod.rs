@@ -10,6 +10,7 @@ mod binder;
 mod body;
 mod breaker;
 mod call;
+mod directory;
 mod identity;
 mod local;
 mod policy;
