@@ -1,7 +1,7 @@
 //! A service in other processes, as an HTTP service: a pool of connections to each of its addresses.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -87,6 +87,8 @@ struct Replicas {
     /// None before the first request.
     hosts: ArcSwap<Vec<Arc<Host>>>,
     looking_up: Mutex<()>,
+    /// Every address that was there first was looked at.
+    has_looked: AtomicBool,
     next: AtomicUsize,
     client: Client<HttpConnector, Body>,
     clock: SharedClock,
@@ -96,7 +98,8 @@ struct Replicas {
 
 /// The service `role` at these addresses (`http://host:port`), as an HTTP service. From the first request on names are
 /// looked up every other second: a headless Service of Kubernetes has an address for each pod. Each address is asked
-/// every second whether it is ready; one that is not, or refuses connections, gets no request as long as another is.
+/// every second whether it is ready, and before the first request; one that is not, or refuses connections, gets no
+/// request as long as another is.
 /// Requests go to the less busy of two addresses taken in turn.
 ///
 /// A request is sent to another address when nothing of it was sent to the first, and up to twice again when it is a read
@@ -131,6 +134,7 @@ pub fn remote(
         resolver,
         hosts: ArcSwap::default(),
         looking_up: Mutex::default(),
+        has_looked: AtomicBool::new(false),
         next: AtomicUsize::new(0),
         client,
         clock,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, SetOnce};
 
 pub(super) struct Host {
     address: SocketAddr,
@@ -15,6 +15,7 @@ pub(super) struct Host {
     busy: AtomicUsize,
     is_ready: AtomicBool,
     look: Notify,
+    looked_at: SetOnce<()>,
 }
 
 /// Counts a request as long as it waits for the head of its answer.
@@ -27,14 +28,15 @@ impl Drop for Busy<'_> {
 }
 
 impl Host {
-    /// Taken for ready, or not, until it is known better.
-    pub(super) fn at(address: SocketAddr, is_ready: bool) -> Arc<Self> {
+    /// Not ready until it is known better: it may be a process that starts, or one that ends.
+    pub(super) fn at(address: SocketAddr) -> Arc<Self> {
         Arc::new(Self {
             address,
             authority: address.to_string().parse().ok(),
             busy: AtomicUsize::new(0),
-            is_ready: AtomicBool::new(is_ready),
+            is_ready: AtomicBool::new(false),
             look: Notify::new(),
+            looked_at: SetOnce::new(),
         })
     }
 
@@ -80,6 +82,17 @@ impl Host {
             );
         }
         true
+    }
+
+    /// It is known now how it is.
+    pub(super) fn is_looked_at(&self) {
+        // Once is enough.
+        let _ = self.looked_at.set(());
+    }
+
+    /// Waits until that is known.
+    pub(super) async fn was_looked_at(&self) {
+        self.looked_at.wait().await;
     }
 
     /// Has it looked at without waiting for the next time.

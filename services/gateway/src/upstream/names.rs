@@ -36,8 +36,14 @@ impl Name {
 }
 
 impl Replicas {
-    /// Every address there is; the first request waits until they are known.
+    /// Every address there is; the first requests wait until they are known, and which of them are ready.
     pub(super) async fn hosts(self: &Arc<Self>) -> Result<Arc<Vec<Arc<Host>>>, UpstreamError> {
+        let known = self.known().await?;
+        self.first_look(&known).await;
+        Ok(known)
+    }
+
+    async fn known(self: &Arc<Self>) -> Result<Arc<Vec<Arc<Host>>>, UpstreamError> {
         let known = self.hosts.load_full();
         if !known.is_empty() {
             return Ok(known);
@@ -78,11 +84,9 @@ impl Replicas {
 
     fn replace(self: &Arc<Self>, addresses: &[SocketAddr]) {
         let known = self.hosts.load_full();
-        let is_first = known.is_empty();
         let host = |address: &SocketAddr| {
             let old = known.iter().find(|host| host.address() == *address);
-            // One that comes later may be a process that starts: it gets nothing until it says that it is ready.
-            old.map_or_else(|| self.begin(Host::at(*address, is_first)), Arc::clone)
+            old.map_or_else(|| self.begin(Host::at(*address)), Arc::clone)
         };
         let hosts: Vec<_> = addresses.iter().map(host).collect();
         for gone in known

@@ -1,10 +1,12 @@
 //! Each address of a service is asked again and again whether it is ready: a process that starts listens before it can
 //! answer, and one that drains answers for a while although it will be gone.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::body::Body;
+use futures::future::join_all;
 use http::Request;
 use http::uri::PathAndQuery;
 
@@ -17,6 +19,8 @@ const EVERY: Duration = Duration::from_secs(1);
 const EVERY_UNREADY: Duration = Duration::from_millis(250);
 /// How long a look may take: longer than the checks that the answer is made of.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// How long the first requests wait until it is known which addresses are ready.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
 const PATH: &str = "/readyz";
 
 impl Replicas {
@@ -32,11 +36,24 @@ impl Replicas {
         host
     }
 
+    /// Waits until every address was looked at once: of a process that has just begun nobody knows which of them take
+    /// requests, and in a rollout names tell of pods that start and of pods that end.
+    pub(super) async fn first_look(&self, hosts: &[Arc<Host>]) {
+        if self.has_looked.load(Ordering::Relaxed) {
+            return;
+        }
+        let looks = join_all(hosts.iter().map(|host| host.was_looked_at()));
+        // Whoever has not answered by then gets nothing until it does, unless nobody has.
+        let _ = tokio::time::timeout(FIRST_LOOK, looks).await;
+        self.has_looked.store(true, Ordering::Relaxed);
+    }
+
     /// Writes down what was seen of an address.
     pub(super) fn found(&self, host: &Host, is_ready: bool) {
         if host.found(self.role, is_ready) {
             self.count();
         }
+        host.is_looked_at();
     }
 
     /// How many addresses there are, and how many of them are ready.

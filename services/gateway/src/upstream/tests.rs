@@ -83,6 +83,21 @@ async fn nobody() -> Url {
     Url::parse(&format!("http://{address}")).unwrap()
 }
 
+/// An address at which nobody listens any more once it has said that it is ready.
+#[expect(clippy::disallowed_methods, reason = "a server for one test")]
+async fn dying() -> Url {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        drop(listener);
+        let _ = stream.read(&mut [0; 1024]).await;
+        let ready = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        stream.write_all(ready).await.unwrap();
+    });
+    Url::parse(&format!("http://{address}")).unwrap()
+}
+
 fn over(urls: &[Url]) -> HttpService {
     with_names(urls, Arc::new(SystemResolver)).unwrap()
 }
@@ -137,8 +152,8 @@ async fn a_dead_replica_costs_no_request_without_a_body() {
 async fn a_dead_replica_costs_no_request_with_a_body_either() {
     let alive = replica().await;
     for _ in 0..4 {
-        // Each knows of no dead address yet.
-        let service = over(&[nobody().await, alive.url.clone()]);
+        // Each has seen the other alive.
+        let service = over(&[dying().await, alive.url.clone()]);
         for _ in 0..2 {
             let post = Request::post("/x").body(Body::from("hello")).unwrap();
             let answer = service.call(post).await.unwrap();
@@ -178,6 +193,19 @@ async fn a_replica_that_is_not_ready_gets_no_request_until_it_is() {
     assert_eq!(replicas[1].hits.load(Ordering::SeqCst), before);
     replicas[1].is_ready.store(true, Ordering::SeqCst);
     until_it_gets(true, &service, &replicas[1]).await;
+}
+
+#[tokio::test]
+async fn nor_does_it_get_the_first_request_of_a_gateway_that_starts() {
+    for which in 0..2 {
+        let replicas = [replica().await, replica().await];
+        replicas[which].is_ready.store(false, Ordering::SeqCst);
+        let service = over(&[replicas[0].url.clone(), replicas[1].url.clone()]);
+        for _ in 0..10 {
+            service.call(get_x()).await.unwrap();
+        }
+        assert_eq!(replicas[which].hits.load(Ordering::SeqCst), 0);
+    }
 }
 
 #[tokio::test]
