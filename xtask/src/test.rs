@@ -1,6 +1,7 @@
 //! Every check and every test, with the real backends that they need.
 
 mod counts;
+mod report;
 mod suites;
 
 use std::path::{Path, PathBuf};
@@ -11,11 +12,12 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use self::counts::Counts;
+use self::report::Report;
 use self::suites::Suite;
 use crate::backends::{self, Data, Fleet};
 use crate::cluster::{self, Cluster};
 use crate::matrix::Matrix;
-use crate::{build, checks, process, tools};
+use crate::{build, checks, paths, process, tools};
 
 /// Which part of the whole to run.
 #[derive(Args)]
@@ -105,7 +107,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         // Nobody wants what is in them: they need not put it in order.
         fleet.kill_except(&running)?;
     }
-    let Seen { counts, matrix } = tested?;
+    let Seen {
+        counts,
+        matrix,
+        report,
+    } = tested?;
     if counts.failed == 0 {
         // The logs of a failure stay.
         fleet.wipe()?;
@@ -113,6 +119,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     // A part of the tests leaves most of the matrix empty, which says nothing.
     let complete = options.args.is_empty() && !options.only_cluster;
     let missing = if complete { matrix.print() } else { Vec::new() };
+    for line in report.closing() {
+        println!("{line}");
+    }
     println!(
         "tests: {} passed, {} failed, {} skipped",
         counts.passed, counts.failed, counts.ignored
@@ -156,7 +165,7 @@ fn with_backends(options: &Options, fleet: &Fleet) -> Result<Seen> {
         python: &python,
         fleet,
     };
-    let mut seen = Seen::default();
+    let mut seen = Seen::new()?;
     let began = Instant::now();
     around.test(built.suites, &mut seen)?;
     // The rest needs the machine for a cluster, and is for naught when a test failed.
@@ -278,16 +287,26 @@ impl Around<'_> {
 }
 
 /// What the lines of test programs came to.
-#[derive(Default)]
 struct Seen {
     counts: Counts,
     matrix: Matrix,
+    report: Report,
 }
 
 impl Seen {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            counts: Counts::default(),
+            matrix: Matrix::default(),
+            report: Report::new(paths::target().join("tests.log"))?,
+        })
+    }
+
     /// Takes a line and passes it on.
     fn line(&mut self, line: &str) {
-        println!("{line}");
+        if self.report.takes(line) {
+            println!("{line}");
+        }
         self.counts.add(line);
         self.matrix.add(line);
     }
