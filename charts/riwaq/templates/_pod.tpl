@@ -113,6 +113,9 @@ spec:
   {{- with include "riwaq.spread" . | trim }}
   {{- . | nindent 2 }}
   {{- end }}
+  # A question that the network loses is asked again after a second, and not after the five of libc.
+  dnsConfig:
+    options: [{name: timeout, value: "1"}, {name: attempts, value: "4"}]
   containers:
     - {{ include "riwaq.container" (dict "root" .root "name" .component) | indent 6 | trim }}
       args:
