@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use riwaq_clock::SharedClock;
-use riwaq_events::dispatch::{Capacity, Dispatcher, Journal};
+use riwaq_events::dispatch::{Capacity, Dispatcher, Groups, Journal};
 use riwaq_events::{
     CloudEvent, Consumer, DeadLetterPage, Events, EventsError, Group, GroupDepth, Result,
     Subscription, check_page,
@@ -78,13 +78,18 @@ impl SqliteEvents {
             config.retry.clone(),
             capacity,
         )?);
-        let last_seq =
-            restore(&connection, &dispatcher, &clock, config.retry.max_attempts).map_err(failed)?;
+        let last_seq = restore(
+            &connection,
+            dispatcher.groups(),
+            &clock,
+            config.retry.max_attempts,
+        )
+        .map_err(failed)?;
 
         let writer = Writer {
             connection,
             commands,
-            dispatcher: Arc::downgrade(&dispatcher),
+            groups: Arc::clone(dispatcher.groups()),
             clock,
             last_seq,
             limits: Limits {
@@ -149,10 +154,10 @@ fn migrate(connection: &mut Connection, path: &Path) -> std::result::Result<(), 
     Ok(())
 }
 
-/// Tells the dispatcher what the file holds. Returns the highest number in use.
+/// Tells the groups what the file holds for them. Returns the highest number in use.
 fn restore(
     db: &Connection,
-    dispatcher: &Dispatcher,
+    live: &Groups,
     clock: &SharedClock,
     max_attempts: u32,
 ) -> rusqlite::Result<u64> {
@@ -164,7 +169,7 @@ fn restore(
     let groups = store::groups(db)?;
     let (backlogs, dead) = (store::backlogs(db)?, store::dead_counts(db)?);
     for group in &groups {
-        dispatcher.declare(group);
+        live.declare(group);
         let own: Vec<_> = backlogs
             .iter()
             .filter(|(name, ..)| *name == group.name)
@@ -174,11 +179,11 @@ fn restore(
             .iter()
             .find(|(name, _)| *name == group.name)
             .map_or(0, |(_, count)| *count);
-        dispatcher.set_stored(&group.name, &own, dead);
+        live.set_stored(&group.name, &own, dead);
     }
     for delayed in store::delayed(db)? {
         let wait = u64::try_from(delayed.due_at.saturating_sub(now)).unwrap_or(0);
-        dispatcher.restore(&delayed.group, delayed.entry, Duration::from_micros(wait));
+        live.restore(&delayed.group, delayed.entry, Duration::from_micros(wait));
     }
     store::last_seq(db).map(|seq| u64::try_from(seq).unwrap_or(0))
 }
@@ -187,7 +192,7 @@ fn restore(
 impl Events for SqliteEvents {
     async fn declare_group(&self, group: &Group) -> Result<()> {
         group.validate()?;
-        if self.dispatcher.has(group) {
+        if self.dispatcher.groups().has(group) {
             return Ok(());
         }
         let group = group.clone();
@@ -208,8 +213,8 @@ impl Events for SqliteEvents {
         let encoded = String::from_utf8(event.encode()?)
             .map_err(|error| EventsError::Corrupt(format!("JSON that is not UTF-8: {error}")))?;
         let event = Arc::new(event);
-        if self.dispatcher.wanting(&event.kind).is_empty() {
-            self.dispatcher.broadcast(&event);
+        if self.dispatcher.groups().wanting(&event.kind).is_empty() {
+            self.dispatcher.groups().broadcast(&event);
             return Ok(());
         }
         self.writer()

@@ -61,9 +61,8 @@ impl Drop for WriterHandle {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        // The thread itself may let go of the last handle: it must not wait for itself.
-        if let Some(thread) =
-            thread.filter(|thread| thread.thread().id() != std::thread::current().id())
+        // The thread holds no handle, so it never waits for itself.
+        if let Some(thread) = thread
             && thread.join().is_err()
         {
             tracing::error!("the thread of the event store panicked");

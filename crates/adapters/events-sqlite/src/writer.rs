@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use riwaq_clock::SharedClock;
 use riwaq_events::EventsError;
-use riwaq_events::dispatch::{Change, Dispatcher, Entry};
+use riwaq_events::dispatch::{Change, Entry, Groups};
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::command::{Command, Effect};
@@ -22,13 +22,13 @@ const MARK_AGE: u32 = 32;
 pub(crate) struct Writer {
     pub(crate) connection: Connection,
     pub(crate) commands: Receiver<Command>,
-    pub(crate) dispatcher: Weak<Dispatcher>,
+    pub(crate) groups: Arc<Groups>,
     pub(crate) clock: SharedClock,
     pub(crate) last_seq: u64,
     pub(crate) limits: Limits,
     /// Deliveries under way whose attempt is not written yet: attempt and age in commits.
     pub(crate) marks: BTreeMap<u64, (u32, u32)>,
-    /// Changes of a transaction that failed: they go into the next one.
+    /// Changes of a transaction that failed, and what a refill decided: they go into the next one.
     pub(crate) carried: Vec<Command>,
     /// Held for as long as the file is open.
     pub(crate) lock: File,
@@ -124,7 +124,7 @@ impl Writer {
             effects.push(apply(
                 &transaction,
                 command,
-                &self.dispatcher,
+                &self.groups,
                 &mut last_seq,
                 now,
             )?);
@@ -155,17 +155,13 @@ impl Writer {
         }
     }
 
-    /// The dispatcher is let go before the answer: the caller may close the queue right after it,
-    /// and this thread must not be the last to hold it.
-    fn finish(&self, command: Command, effect: Effect) {
+    fn finish(&mut self, command: Command, effect: Effect) {
         match (command, effect) {
             (Command::Publish { event, reply, .. }, Effect::Published { entries }) => {
-                self.tell(|dispatcher| {
-                    entries
-                        .into_iter()
-                        .for_each(|(group, entry)| dispatcher.offer(&group, entry));
-                    dispatcher.broadcast(&event);
-                });
+                entries
+                    .into_iter()
+                    .for_each(|(group, entry)| self.groups.offer(&group, entry));
+                self.groups.broadcast(&event);
                 drop(reply.send(Ok(())));
             }
             (
@@ -174,17 +170,13 @@ impl Writer {
                     change: Change::Refill { kind, after_seq },
                 },
                 _,
-            ) => {
-                self.tell(|dispatcher| self.refill(dispatcher, &group, &kind, after_seq));
-            }
+            ) => self.refill(&group, &kind, after_seq),
             (Command::Declare { group, reply }, _) => {
-                self.tell(|dispatcher| dispatcher.declare(&group));
+                self.groups.declare(&group);
                 drop(reply.send(Ok(())));
             }
             (Command::Retire { group, reply }, Effect::Retired { dead }) => {
-                let live = self
-                    .tell(|dispatcher| dispatcher.retire(&group, dead))
-                    .unwrap_or(0);
+                let live = self.groups.retire(&group, dead);
                 drop(reply.send(Ok(live.saturating_add(dead))));
             }
             (Command::Load { reply, .. }, Effect::Loaded { event }) => drop(reply.send(Ok(event))),
@@ -193,16 +185,14 @@ impl Writer {
             }
             (Command::Replay { group, reply, .. }, Effect::Replayed { entries }) => {
                 let count = u64::try_from(entries.len()).unwrap_or(u64::MAX);
-                self.tell(|dispatcher| {
-                    dispatcher.dead_letters_gone(&group, count);
-                    entries
-                        .into_iter()
-                        .for_each(|entry| dispatcher.restore(&group, entry, Duration::ZERO));
-                });
+                self.groups.dead_letters_gone(&group, count);
+                entries
+                    .into_iter()
+                    .for_each(|entry| self.groups.restore(&group, entry, Duration::ZERO));
                 drop(reply.send(Ok(count)));
             }
             (Command::Discard { group, reply, .. }, Effect::Discarded { count }) => {
-                self.tell(|dispatcher| dispatcher.dead_letters_gone(&group, count));
+                self.groups.dead_letters_gone(&group, count);
                 drop(reply.send(Ok(count)));
             }
             (Command::Ping { reply }, _) => drop(reply.send(Ok(()))),
@@ -211,14 +201,9 @@ impl Writer {
         }
     }
 
-    fn tell<T>(&self, what: impl FnOnce(&Dispatcher) -> T) -> Option<T> {
-        self.dispatcher
-            .upgrade()
-            .map(|dispatcher| what(&dispatcher))
-    }
-
-    /// After the commit, so that an event is not both offered and loaded.
-    fn refill(&self, dispatcher: &Dispatcher, group: &Arc<str>, kind: &Arc<str>, after_seq: u64) {
+    /// After the commit, so that an event is not both offered and loaded. What it decides goes into
+    /// the next one.
+    fn refill(&mut self, group: &Arc<str>, kind: &Arc<str>, after_seq: u64) {
         let Limits {
             refill_events,
             refill_bytes,
@@ -232,10 +217,17 @@ impl Writer {
             refill_events,
             refill_bytes,
         ) {
-            Ok((entries, exhausted)) => dispatcher.refilled(group, kind, entries, exhausted),
+            Ok((entries, exhausted)) => {
+                let decided = self.groups.refilled(group, kind, entries, exhausted);
+                self.carried
+                    .extend(decided.into_iter().map(|change| Command::Change {
+                        group: Arc::clone(group),
+                        change,
+                    }));
+            }
             Err(error) => {
                 tracing::error!(%error, group = &**group, kind = &**kind, "waiting events cannot be read");
-                dispatcher.refill_failed(group, kind);
+                self.groups.refill_failed(group, kind);
             }
         }
     }
@@ -245,9 +237,7 @@ impl Writer {
             Command::Change {
                 change: Change::Refill { kind, .. },
                 group,
-            } => {
-                self.tell(|dispatcher| dispatcher.refill_failed(&group, &kind));
-            }
+            } => self.groups.refill_failed(&group, &kind),
             change @ Command::Change { .. } => self.carried.push(change),
             Command::Publish { reply, .. }
             | Command::Declare { reply, .. }
@@ -268,17 +258,14 @@ impl Writer {
 fn apply(
     db: &Connection,
     command: &Command,
-    dispatcher: &Weak<Dispatcher>,
+    live: &Groups,
     last_seq: &mut u64,
     now: i64,
 ) -> SqlResult<Effect> {
     Ok(match command {
         Command::Publish { event, encoded, .. } => {
             let kind: Arc<str> = event.kind.as_str().into();
-            let groups = dispatcher
-                .upgrade()
-                .map(|dispatcher| dispatcher.wanting(&kind))
-                .unwrap_or_default();
+            let groups = live.wanting(&kind);
             let mut entries = Vec::with_capacity(groups.len());
             for group in groups {
                 *last_seq = (*last_seq + 1).max(u64::try_from(now).unwrap_or(0));

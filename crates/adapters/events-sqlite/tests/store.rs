@@ -64,6 +64,52 @@ async fn a_second_process_is_refused() {
     open(&folder).ping().await.unwrap();
 }
 
+/// The thread that writes is reading the next events, two megabytes of them, when all else goes:
+/// in one of the rounds at least, each of which lets it read a little longer.
+#[tokio::test]
+async fn whoever_closes_the_queue_has_what_it_acknowledged_written() {
+    const ROUNDS: u64 = 12;
+    const TAKEN: u64 = 17;
+    let folder = TempDir::new().unwrap();
+    let config = SqliteEventsConfig {
+        max_memory_events: 20,
+        max_memory_bytes: 4 << 20,
+        ..config()
+    };
+    let open = || SqliteEvents::open(folder.path(), &config, clock()).unwrap();
+    let events = open();
+    events.declare_group(&group()).await.unwrap();
+    let large = |n: u64| event(&n.to_string()).with_data("x".repeat(100_000).into());
+    events
+        .publish_all((0..(ROUNDS + 1) * TAKEN).map(large).collect())
+        .await
+        .unwrap();
+    drop(events);
+    for round in 0..ROUNDS {
+        let events = open();
+        let mut member = events
+            .subscribe(Subscription::Group(group()))
+            .await
+            .unwrap();
+        for n in 1..=TAKEN {
+            let delivery = member.next().await.unwrap();
+            if n == TAKEN {
+                std::thread::sleep(Duration::from_millis(round));
+            }
+            delivery.ack().await.unwrap();
+        }
+        drop((member, events));
+        let stored: i64 = beside(&folder)
+            .query_row("SELECT count(*) FROM deliveries", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(
+            stored.cast_unsigned(),
+            (ROUNDS - round) * TAKEN,
+            "round {round}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_newer_file_is_refused_and_left_alone() {
     let folder = TempDir::new().unwrap();

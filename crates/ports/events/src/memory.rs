@@ -55,8 +55,10 @@ impl MemoryEvents {
             event: Some(event),
             size_bytes: 0,
         };
-        self.dispatcher.dead_letters_gone(group, 1);
-        self.dispatcher.restore(group, entry, Duration::ZERO);
+        self.dispatcher.groups().dead_letters_gone(group, 1);
+        self.dispatcher
+            .groups()
+            .restore(group, entry, Duration::ZERO);
     }
 
     fn take_dead(&self, group: &str, id: &str) -> Result<(u64, DeadLetter)> {
@@ -142,7 +144,7 @@ impl Journal for Store {
 impl Events for MemoryEvents {
     async fn declare_group(&self, group: &Group) -> Result<()> {
         group.validate()?;
-        self.dispatcher.declare(group);
+        self.dispatcher.groups().declare(group);
         Ok(())
     }
 
@@ -160,14 +162,18 @@ impl Events for MemoryEvents {
                 .retain(|key, letter| !retired(key, &letter.event));
             u64::try_from(before - state.dead.len()).unwrap_or(u64::MAX)
         };
-        Ok(self.dispatcher.retire(group, dead).saturating_add(dead))
+        Ok(self
+            .dispatcher
+            .groups()
+            .retire(group, dead)
+            .saturating_add(dead))
     }
 
     async fn publish(&self, event: CloudEvent) -> Result<()> {
         let size_bytes = event.encode()?.len();
         let event = Arc::new(event);
         let kind: Arc<str> = event.kind.as_str().into();
-        for group in self.dispatcher.wanting(&kind) {
+        for group in self.dispatcher.groups().wanting(&kind) {
             let mut state = self.store.state();
             state.last_seq += 1;
             let seq = state.last_seq;
@@ -182,16 +188,16 @@ impl Events for MemoryEvents {
                 event: Some(Arc::clone(&event)),
                 size_bytes,
             };
-            self.dispatcher.offer(&group, entry);
+            self.dispatcher.groups().offer(&group, entry);
         }
-        self.dispatcher.broadcast(&event);
+        self.dispatcher.groups().broadcast(&event);
         Ok(())
     }
 
     async fn subscribe(&self, subscription: Subscription) -> Result<Box<dyn Consumer>> {
         subscription.validate()?;
         if let Subscription::Group(group) = &subscription {
-            self.dispatcher.declare(group);
+            self.dispatcher.groups().declare(group);
         }
         self.dispatcher.subscribe(subscription)
     }
@@ -239,7 +245,7 @@ impl Events for MemoryEvents {
 
     async fn discard(&self, group: &str, id: &str) -> Result<()> {
         self.take_dead(group, id)?;
-        self.dispatcher.dead_letters_gone(group, 1);
+        self.dispatcher.groups().dead_letters_gone(group, 1);
         Ok(())
     }
 

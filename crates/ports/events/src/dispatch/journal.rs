@@ -52,7 +52,7 @@ pub enum Change {
         died_at: DateTime<Utc>,
     },
     /// Few events of this type are left in memory and the store has more: load some and call
-    /// [`super::Dispatcher::refilled`].
+    /// [`super::Groups::refilled`].
     Refill {
         /// The type.
         kind: Arc<str>,
