@@ -36,6 +36,8 @@ async fn the_page_speaks_three_languages() {
                 .text()
                 .contains(&format!(r#"<html lang="{lang}" dir="{dir}">"#))
         );
+        // The list begins where the page does.
+        assert!(answer.text().contains(r#"<ul class="roles">"#));
         for role in ["courses", "files", "gateway"] {
             assert!(
                 answer.text().contains(&format!("<li>{role}</li>")),
