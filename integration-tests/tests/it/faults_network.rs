@@ -36,8 +36,13 @@ pub(crate) async fn the_main_job_over_slow_lines(world: &mut World) -> Result<()
 }
 
 async fn set_each_line(world: &World, fault: Fault) -> Result<()> {
+    let names: Vec<_> = world.backends()?.names().collect();
+    set_lines(world, &names, fault).await
+}
+
+async fn set_lines(world: &World, names: &[&str], fault: Fault) -> Result<()> {
     let backends = world.backends()?;
-    for name in backends.names() {
+    for name in names {
         backends.line(name)?.set(fault).await;
     }
     Ok(())
@@ -53,6 +58,29 @@ pub(crate) async fn requests_fail_cleanly_while_a_line_is_half_open_and_recover(
     world: &mut World,
 ) -> Result<()> {
     break_each_line(world, Fault::HalfOpen).await
+}
+
+/// Files' content and the index are away: whoever does not stand on them starts as always.
+pub(crate) async fn a_role_starts_while_backends_that_others_need_are_away(
+    world: &mut World,
+) -> Result<()> {
+    let school = School::open(world).await?;
+    set_lines(world, &["s3", "opensearch"], Fault::Cut).await?;
+    let started = start_again(world, &["gateway", "auth", "users", "courses", "chatbot"]).await;
+    set_lines(world, &["s3", "opensearch"], Fault::None).await?;
+    started?;
+    recovers(world, &school).await?;
+    Ok(())
+}
+
+async fn start_again(world: &World, roles: &[&str]) -> Result<()> {
+    let installation = world.processes()?;
+    for role in roles {
+        installation.replica(role, 0)?.terminate().await?;
+        let ready_in = installation.restart(role, 0).await?;
+        println!("{role} is ready in {} ms", ready_in.as_millis());
+    }
+    Ok(())
 }
 
 /// Breaks the lines one after the other. While one is broken, whatever needs it fails as it should and nothing

@@ -61,6 +61,7 @@ scenarios! {
     operation::it_drains_on_sigterm_and_keeps_everything,
     operation::the_operator_s_commands_answer,
     operation::an_operator_s_changes_hold_at_once,
+    operation::an_index_built_anew_by_command_finds_what_the_old_one_found,
     schema_fuzz::no_answer_is_a_5xx_or_differs_from_the_openapi_document,
 }
 

@@ -3,6 +3,7 @@
 use std::process::Output;
 
 use anyhow::{Context, Result, ensure};
+use reqwest::Method;
 use riwaq_integration_tests::{Person, School, World};
 use serde_json::json;
 
@@ -43,6 +44,36 @@ pub(crate) async fn an_operator_s_changes_hold_at_once(world: &mut World) -> Res
     said(world.operate(&command).await?).context("user set-role")?;
     let after = world.sign_in(&person.email, &person.password).await?;
     after.post("/api/courses", &body).await?.expect(201)?;
+    Ok(())
+}
+
+pub(crate) async fn an_index_built_anew_by_command_finds_what_the_old_one_found(
+    world: &mut World,
+) -> Result<()> {
+    let mut school = School::open(world).await?;
+    let course = school.course("Reconstruction").await?.id;
+    let text = "Un palimpseste garde la trace de ce qui fut effacé.".as_bytes();
+    let file = school
+        .upload(&course, "notes.txt", "text/plain", text)
+        .await?;
+    school.extracted(&file).await?;
+    found(&school, &file).await?;
+    let rebuilt = said(world.operate(&["search", "rebuild"]).await?).context("search rebuild")?;
+    let files = rebuilt
+        .split(' ')
+        .next()
+        .and_then(|count| count.parse().ok());
+    ensure!(files.is_some_and(|files: u64| files > 0), "{rebuilt}");
+    school.sign_in_again(world).await?;
+    found(&school, &file).await
+}
+
+/// The teacher finds the file by a word of it.
+async fn found(school: &School, file: &str) -> Result<()> {
+    let request = school.teacher.request(Method::GET, "/api/search");
+    let request = request.query(&[("q", "palimpseste")]);
+    let answer = school.teacher.send(request).await?.expect(200)?;
+    ensure!(answer.to_string().contains(file), "{answer}");
     Ok(())
 }
 

@@ -37,7 +37,8 @@ impl Host {
         refuse_embedded(&config, here)?;
         let folder = (!alone).then_some(config.data_dir.as_path());
         let secrets = Secrets::load(config.secrets.master_key.as_ref(), folder)?;
-        let adapters = Adapters::open(&config, &secrets, &clock).await?;
+        let needs: Vec<_> = here.iter().flat_map(|role| role.needs).copied().collect();
+        let adapters = Adapters::open(&config, &secrets, &clock, &needs).await?;
         let (parts, loose) = Parts::new(config, secrets, adapters, clock, here)?;
         Ok(Self {
             parts,

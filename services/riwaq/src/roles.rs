@@ -7,6 +7,7 @@ use riwaq_kit::Service;
 use riwaq_records::MigrationPlan;
 use utoipa::openapi::OpenApi;
 
+use crate::adapters::Need;
 use crate::role;
 use crate::wiring::Parts;
 
@@ -16,6 +17,8 @@ pub(crate) struct Role {
     pub(crate) name: &'static str,
     /// The roles that it calls.
     pub(crate) asks: &'static [&'static str],
+    /// What it stands on beside records and events.
+    pub(crate) needs: &'static [Need],
     /// The tables that it keeps, beside those of the aggregates.
     pub(crate) tables: fn() -> Vec<&'static TableSchema>,
     /// The groups that it consumes in; they are declared before anything is published.

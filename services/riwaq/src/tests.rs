@@ -11,7 +11,7 @@ use riwaq_records::{Memory, Records};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use crate::adapters::{Adapters, embedded};
+use crate::adapters::{Adapters, Need, embedded};
 use crate::config::{Config, PeersConfig, RecordsEngine};
 use crate::host;
 use crate::roles::{self, ROLES, Role};
@@ -40,20 +40,22 @@ fn config() -> Config {
     .unwrap()
 }
 
-async fn adapters() -> Adapters {
+/// Those that the role names, and no others.
+async fn adapters(role: &Role) -> Adapters {
     let clock = host::clock();
     let records = Memory::new();
     records
         .migrate(&roles::migration_plan().unwrap())
         .await
         .unwrap();
+    let needs = |need| role.needs.contains(&need);
     Adapters {
         records: Arc::new(records),
         events: Arc::new(MemoryEvents::new(clock.clone(), RetryPolicy::default()).unwrap()),
-        blobs: Arc::new(MemoryBlobs::new(clock.clone())),
-        index: Arc::new(MemoryIndex::new()),
-        directory: Arc::new(MemoryDirectory::new()),
-        mail: Arc::new(MemoryMail::default()),
+        blobs: needs(Need::Blobs).then(|| Arc::new(MemoryBlobs::new(clock.clone())) as _),
+        index: needs(Need::Index).then(|| Arc::new(MemoryIndex::new()) as _),
+        directory: needs(Need::Directory).then(|| Arc::new(MemoryDirectory::new()) as _),
+        mail: needs(Need::Mail).then(|| Arc::new(MemoryMail::default()) as _),
         mail_folder: None,
     }
 }
@@ -61,8 +63,14 @@ async fn adapters() -> Adapters {
 async fn parts(role: &'static Role) -> Parts {
     let folder = tempfile::tempdir().unwrap();
     let secrets = Secrets::load(None, Some(folder.path())).unwrap();
-    let (parts, _loose) =
-        Parts::new(config(), secrets, adapters().await, host::clock(), &[role]).unwrap();
+    let (parts, _loose) = Parts::new(
+        config(),
+        secrets,
+        adapters(role).await,
+        host::clock(),
+        &[role],
+    )
+    .unwrap();
     parts
 }
 
@@ -110,7 +118,13 @@ async fn a_role_without_the_address_of_one_that_it_asks_is_refused_with_the_sett
             peers: PeersConfig::default(),
             ..config()
         };
-        let refused = Parts::new(config, secrets, adapters().await, host::clock(), &[role]);
+        let refused = Parts::new(
+            config,
+            secrets,
+            adapters(role).await,
+            host::clock(),
+            &[role],
+        );
         let error = refused
             .err()
             .map(|error| error.to_string())

@@ -1,4 +1,4 @@
-//! Who calls whom: read from the roles' own source, for the network policies.
+//! Who calls whom, and what each stands on: read from the roles' own source, for the network policies.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -18,8 +18,8 @@ const ROLES: &str = "services/riwaq/src/role";
 pub(crate) struct Arrows {
     /// The roles that each role calls.
     pub(crate) asks: BTreeMap<String, BTreeSet<String>>,
-    /// The roles that send mail. Every other backend is opened by every role.
-    pub(crate) mails: BTreeSet<String>,
+    /// What each role stands on beside records and events: `blobs`, `index`, `directory`, `mail`.
+    pub(crate) needs: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// The file of the chart that carries them.
@@ -30,7 +30,7 @@ pub(crate) fn file() -> PathBuf {
 /// What that file has to say.
 pub(crate) fn text() -> Result<String> {
     let arrows = read()?;
-    let value = serde_json::json!({ "asks": arrows.asks, "mails": arrows.mails });
+    let value = serde_json::json!({ "asks": arrows.asks, "needs": arrows.needs });
     Ok(serde_json::to_string_pretty(&value)? + "\n")
 }
 
@@ -53,13 +53,11 @@ impl Arrows {
     fn add(&mut self, role: &str, source: &str) -> Result<()> {
         let mut found = Found::default();
         found.visit_file(&syn::parse_file(source).with_context(|| format!("the role {role}"))?);
-        let Some(asks) = found.asks else {
-            bail!("{ROLES}/{role}.rs has no `asks`");
+        let (Some(asks), Some(needs)) = (found.asks, found.needs) else {
+            bail!("{ROLES}/{role}.rs has no `asks`, or no `needs`");
         };
         self.asks.insert(role.to_owned(), asks);
-        if found.mails {
-            self.mails.insert(role.to_owned());
-        }
+        self.needs.insert(role.to_owned(), needs);
         Ok(())
     }
 }
@@ -67,36 +65,38 @@ impl Arrows {
 #[derive(Default)]
 struct Found {
     asks: Option<BTreeSet<String>>,
-    mails: bool,
+    needs: Option<BTreeSet<String>>,
 }
 
 impl<'ast> Visit<'ast> for Found {
     fn visit_field_value(&mut self, field: &'ast syn::FieldValue) {
-        if matches!(&field.member, syn::Member::Named(name) if name == "asks") {
-            let mut names = Names::default();
-            names.visit_expr(&field.expr);
+        let syn::Member::Named(name) = &field.member else {
+            return;
+        };
+        let mut names = Names::default();
+        names.visit_expr(&field.expr);
+        if name == "asks" {
             self.asks = Some(names.0);
+        } else if name == "needs" {
+            self.needs = Some(names.0);
         }
         visit::visit_field_value(self, field);
     }
-
-    fn visit_expr_field(&mut self, field: &'ast syn::ExprField) {
-        // `parts.adapters.mail`
-        let of_adapters = matches!(&*field.base, syn::Expr::Field(base)
-            if matches!(&base.member, syn::Member::Named(name) if name == "adapters"));
-        let is_mail = matches!(&field.member, syn::Member::Named(name) if name == "mail");
-        self.mails |= of_adapters && is_mail;
-        visit::visit_expr_field(self, field);
-    }
 }
 
-/// Every text in an expression.
+/// Every text in an expression, and the last word of every path: `"users"`, and of `Need::Mail` `mail`.
 #[derive(Default)]
 struct Names(BTreeSet<String>);
 
 impl<'ast> Visit<'ast> for Names {
     fn visit_lit_str(&mut self, text: &'ast syn::LitStr) {
         self.0.insert(text.value());
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let last = path.segments.last();
+        self.0
+            .extend(last.map(|segment| segment.ident.to_string().to_lowercase()));
     }
 }
 
@@ -105,16 +105,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_role_that_asks_and_one_that_sends_mail() {
+    fn a_role_that_asks_and_one_that_needs() {
         let mut arrows = Arrows::default();
-        let asking = r#"const ROLE: Role = Role { name: "a", asks: &["b", "c"] };"#;
-        let mailing =
-            r#"const ROLE: Role = Role { asks: &[] }; fn f(p: &P) { g(p.adapters.mail.clone()); }"#;
+        let asking = r#"const ROLE: Role = Role { name: "a", asks: &["b", "c"], needs: &[] };"#;
+        let needing = "const ROLE: Role = Role { asks: &[], needs: &[Need::Index, Need::Mail] };";
         arrows.add("a", asking).unwrap();
-        arrows.add("b", mailing).unwrap();
+        arrows.add("b", needing).unwrap();
         assert_eq!(arrows.asks["a"], ["b".to_owned(), "c".to_owned()].into());
         assert!(arrows.asks["b"].is_empty());
-        assert_eq!(arrows.mails, ["b".to_owned()].into());
+        assert!(arrows.needs["a"].is_empty());
+        assert_eq!(
+            arrows.needs["b"],
+            ["index".to_owned(), "mail".to_owned()].into()
+        );
         assert!(arrows.add("c", "fn nothing() {}").is_err());
     }
 
@@ -129,6 +132,7 @@ mod tests {
                 .flatten()
                 .all(|asked| arrows.asks.contains_key(asked))
         );
-        assert!(arrows.mails.contains("auth"));
+        assert!(arrows.needs["auth"].contains("mail"));
+        assert!(arrows.needs["gateway"].is_empty());
     }
 }

@@ -26,6 +26,12 @@ const FAULTS: &[Scenario] = &[
         },
     },
     Scenario {
+        name: "a_role_starts_while_backends_that_others_need_are_away",
+        run: |world| {
+            Box::pin(faults_network::a_role_starts_while_backends_that_others_need_are_away(world))
+        },
+    },
+    Scenario {
         name: "without_the_issuer_tokens_in_hand_hold_and_signing_in_says_why_it_cannot",
         run: |world| {
             Box::pin(faults_network::without_the_issuer_tokens_in_hand_hold_and_signing_in_says_why_it_cannot(world))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use riwaq_blobs::Blobs;
 use riwaq_clock::SharedClock;
 use riwaq_directory::Directory;
@@ -30,46 +30,91 @@ pub(crate) use index::index;
 pub(crate) use mail::mail;
 pub(crate) use records::records;
 
-/// The opened adapters.
+/// What a role may stand on beside records and events, which every role needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    Blobs,
+    Index,
+    Directory,
+    Mail,
+}
+
+/// The opened adapters: a process waits for no backend that its roles do not stand on, at its start or later.
 pub(crate) struct Adapters {
     pub(crate) records: Arc<dyn Records>,
     pub(crate) events: Arc<dyn Events>,
-    pub(crate) blobs: Arc<dyn Blobs>,
-    pub(crate) index: Arc<dyn Index>,
-    pub(crate) directory: Arc<dyn Directory>,
-    pub(crate) mail: Arc<dyn Mail>,
+    pub(crate) blobs: Option<Arc<dyn Blobs>>,
+    pub(crate) index: Option<Arc<dyn Index>>,
+    pub(crate) directory: Option<Arc<dyn Directory>>,
+    pub(crate) mail: Option<Arc<dyn Mail>>,
     /// Where mail goes into a folder: for `GET /dev/mail`.
     pub(crate) mail_folder: Option<FolderMail>,
 }
 
 impl Adapters {
-    /// Opens them all.
+    /// Opens records, events and what is needed of the others.
     pub(crate) async fn open(
         config: &Config,
         secrets: &Secrets,
         clock: &SharedClock,
+        needs: &[Need],
     ) -> Result<Self> {
-        let records = records(config, clock).await?;
-        let events = events(config, clock).await?;
-        let blobs = blobs(config, clock).await?;
-        let index = index(config, clock).await?;
-        let directory = directory(config, secrets, Arc::clone(&records), clock).await?;
-        let (mail, mail_folder) = mail(config, clock)?;
-        Ok(Self {
-            records,
-            events,
-            blobs,
-            index,
-            directory,
-            mail,
-            mail_folder,
-        })
+        let mut opened = Self {
+            records: records(config, clock).await?,
+            events: events(config, clock).await?,
+            blobs: None,
+            index: None,
+            directory: None,
+            mail: None,
+            mail_folder: None,
+        };
+        if needs.contains(&Need::Blobs) {
+            opened.blobs = Some(blobs(config, clock).await?);
+        }
+        if needs.contains(&Need::Index) {
+            opened.index = Some(index(config, clock).await?);
+        }
+        if needs.contains(&Need::Directory) {
+            let records = Arc::clone(&opened.records);
+            opened.directory = Some(directory(config, secrets, records, clock).await?);
+        }
+        if needs.contains(&Need::Mail) {
+            let (mail, folder) = mail(config, clock)?;
+            (opened.mail, opened.mail_folder) = (Some(mail), folder);
+        }
+        Ok(opened)
+    }
+
+    /// Files' content.
+    pub(crate) fn blobs(&self) -> Result<Arc<dyn Blobs>> {
+        opened(&self.blobs, Need::Blobs)
+    }
+
+    /// The search index.
+    pub(crate) fn index(&self) -> Result<Arc<dyn Index>> {
+        opened(&self.index, Need::Index)
+    }
+
+    /// Accounts.
+    pub(crate) fn directory(&self) -> Result<Arc<dyn Directory>> {
+        opened(&self.directory, Need::Directory)
+    }
+
+    /// Mail.
+    pub(crate) fn mail(&self) -> Result<Arc<dyn Mail>> {
+        opened(&self.mail, Need::Mail)
     }
 
     /// The typed store.
     pub(crate) fn store(&self) -> Store {
         Store::new(Arc::clone(&self.records))
     }
+}
+
+fn opened<T: ?Sized>(adapter: &Option<Arc<T>>, need: Need) -> Result<Arc<T>> {
+    adapter
+        .clone()
+        .with_context(|| format!("a role uses {need:?} and does not name it among its needs"))
 }
 
 /// Tables of adapters that keep theirs in the records.

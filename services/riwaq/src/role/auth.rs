@@ -9,6 +9,7 @@ use riwaq_events::Group;
 use riwaq_kit::{ApiResult, Service, TaskGroup};
 use riwaq_mail_folder::FolderMail;
 
+use crate::adapters::Need;
 use crate::roles::{ROLES, Role};
 use crate::wiring::{PORTAL_SECRET, Parts, client_secret};
 
@@ -19,6 +20,7 @@ const SHOWN_MAILS: usize = 100;
 pub(crate) const ROLE: Role = Role {
     name: NAME,
     asks: &["users"],
+    needs: &[Need::Directory, Need::Mail],
     tables: riwaq_auth::tables,
     groups,
     document: riwaq_auth::openapi,
@@ -45,8 +47,8 @@ pub(crate) fn auth(parts: &Parts) -> Result<Auth> {
         clock: parts.clock.clone(),
         store: parts.adapters.store(),
         events: parts.adapters.events.clone(),
-        directory: parts.adapters.directory.clone(),
-        mail: parts.adapters.mail.clone(),
+        directory: parts.adapters.directory()?,
+        mail: parts.adapters.mail()?,
         mailbox: mailbox.map(|folder| Arc::new(FolderMailbox(folder)) as Arc<dyn DevMailbox>),
         users: parts.channel(NAME, "users"),
         identity: parts.identity.clone(),

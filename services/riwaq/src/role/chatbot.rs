@@ -10,6 +10,7 @@ use crate::wiring::Parts;
 pub(crate) const ROLE: Role = Role {
     name: NAME,
     asks: &["auth", "users", "search"],
+    needs: &[],
     tables: riwaq_chatbot::tables,
     groups: Vec::new,
     document: riwaq_chatbot::openapi,

@@ -10,6 +10,7 @@ use crate::wiring::Parts;
 pub(crate) const ROLE: Role = Role {
     name: NAME,
     asks: &["auth", "users"],
+    needs: &[],
     tables: riwaq_courses::tables,
     groups: Vec::new,
     document: riwaq_courses::openapi,

@@ -5,6 +5,7 @@ use riwaq_files::{Deps, service};
 use riwaq_kit::Service;
 use url::Url;
 
+use crate::adapters::Need;
 use crate::roles::Role;
 use crate::wiring::Parts;
 
@@ -13,6 +14,7 @@ const NAME: &str = "files";
 pub(crate) const ROLE: Role = Role {
     name: NAME,
     asks: &["auth", "users", "courses"],
+    needs: &[Need::Blobs],
     tables: riwaq_files::tables,
     groups: Vec::new,
     document: riwaq_files::openapi,
@@ -24,7 +26,7 @@ fn build(parts: &Parts) -> Result<Service> {
         clock: parts.clock.clone(),
         store: parts.adapters.store(),
         events: parts.adapters.events.clone(),
-        blobs: parts.adapters.blobs.clone(),
+        blobs: parts.adapters.blobs()?,
         courses: parts.channel(NAME, "courses"),
         identity: parts.identity.clone(),
         links: parts.link_signer()?,

@@ -13,6 +13,7 @@ const NAME: &str = "gateway";
 pub(crate) const ROLE: Role = Role {
     name: NAME,
     asks: &["auth", "users", "courses", "files", "search", "chatbot"],
+    needs: &[],
     tables: riwaq_gateway::tables,
     groups: Vec::new,
     document: riwaq_gateway::openapi,

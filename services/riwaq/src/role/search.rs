@@ -4,12 +4,14 @@ use anyhow::{Context, Result};
 use riwaq_kit::{Service, TaskGroup};
 use riwaq_search::{Deps, NAME, service};
 
+use crate::adapters::Need;
 use crate::roles::Role;
 use crate::wiring::Parts;
 
 pub(crate) const ROLE: Role = Role {
     name: NAME,
     asks: &["auth", "users", "courses", "files"],
+    needs: &[Need::Index],
     tables: Vec::new,
     groups: riwaq_search::groups,
     document: riwaq_search::openapi,
@@ -24,7 +26,7 @@ fn build(parts: &Parts) -> Result<Service> {
 pub(crate) fn deps(parts: &Parts) -> Result<Deps> {
     Ok(Deps {
         clock: parts.clock.clone(),
-        index: parts.adapters.index.clone(),
+        index: parts.adapters.index()?,
         events: parts.adapters.events.clone(),
         files: parts.channel(NAME, "files"),
         courses: parts.channel(NAME, "courses"),

@@ -10,6 +10,7 @@ use crate::wiring::Parts;
 pub(crate) const ROLE: Role = Role {
     name: NAME,
     asks: &["auth"],
+    needs: &[],
     tables: riwaq_users::tables,
     groups: riwaq_users::groups,
     document: riwaq_users::openapi,

@@ -134,7 +134,11 @@ fn mail(
                 .is_some_and(|port| MAIL.contains(&port))
         });
         let role = selected(policy);
-        if may && !program.mails.contains(&role) {
+        let mails = program
+            .needs
+            .get(&role)
+            .is_some_and(|needs| needs.contains("mail"));
+        if may && !mails {
             findings.push(format!(
                 "by its policy {role} may send mail, by the program it does not"
             ));
