@@ -9,7 +9,7 @@ use riwaq_test_kit::{Answer, Client, Fault, Patience, retry_after};
 use serde_json::json;
 
 /// Rounds where nothing else is said: in one, each of the lines is broken.
-const ROUNDS: u64 = 1;
+const ROUNDS: u64 = 3;
 /// As far as from one end of a country to the other.
 const SLOW: Fault = Fault::Latency {
     delay: Duration::from_millis(20),
