@@ -1,6 +1,7 @@
 //! People who register themselves, where that is switched on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use riwaq_api::users::v1::User;
 use riwaq_clock::SharedClock;
@@ -13,6 +14,10 @@ use crate::config::Config;
 use crate::events::{MailKind, MailRequest};
 use crate::stores::attempts::AttemptLog;
 use crate::stores::subjects::Invalidate;
+
+/// How often an account that is being made is looked for, and how long between.
+const LOOKS: u32 = 20;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// Registers people.
 #[derive(Clone)]
@@ -69,10 +74,7 @@ impl Registration {
     }
 
     async fn known(&self, who: Registered) -> ApiResult<()> {
-        let Some(account) = self.accounts.directory.find_by_login(&who.email).await? else {
-            // It went away between the two questions.
-            return Err(Problem::unavailable("the address was given up just now"));
-        };
+        let account = self.holder(&who.email).await?;
         if account.status != AccountStatus::Pending {
             self.people.get(account.id).await?;
             return self.mail(MailKind::AlreadyRegistered, &account).await;
@@ -93,6 +95,18 @@ impl Registration {
             &account,
         )
         .await
+    }
+
+    /// The account of a name that is taken. Whoever took it a moment ago may still be making the account.
+    async fn holder(&self, login: &str) -> ApiResult<Account> {
+        for _ in 0..LOOKS {
+            if let Some(account) = self.accounts.directory.find_by_login(login).await? {
+                return Ok(account);
+            }
+            self.clock.sleep(BETWEEN_LOOKS).await;
+        }
+        // It was given up.
+        Err(Problem::unavailable("the address was given up just now"))
     }
 
     /// Makes the profile, unless there is one.

@@ -20,6 +20,8 @@ pub(super) struct CountingDirectory {
     pub(super) pauses: Mutex<Option<Pause>>,
     /// Changes fail after they are made, as when an answer is lost.
     pub(super) lose_answers: AtomicUsize,
+    /// An account is not found so often, as while it is still being made under a name that is taken already.
+    pub(super) still_making: AtomicUsize,
     /// Passwords are checked by somebody else, who keeps sessions as well.
     external: AtomicBool,
     /// Whose sessions were ended, and what was settled.
@@ -79,17 +81,21 @@ impl CountingDirectory {
     }
 
     fn lose<T>(&self, answer: Result<T, DirectoryError>) -> Result<T, DirectoryError> {
-        let lose = self
-            .lose_answers
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
-                left.checked_sub(1)
-            });
-        if lose.is_ok() {
+        if taken_from(&self.lose_answers) {
             Err(DirectoryError::Unavailable("the answer was lost".into()))
         } else {
             answer
         }
     }
+}
+
+/// Takes one away, where there is one.
+fn taken_from(count: &AtomicUsize) -> bool {
+    count
+        .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+            left.checked_sub(1)
+        })
+        .is_ok()
 }
 
 #[async_trait]
@@ -132,6 +138,9 @@ impl Directory for CountingDirectory {
     }
 
     async fn find_by_login(&self, login: &str) -> Result<Option<Account>, DirectoryError> {
+        if taken_from(&self.still_making) {
+            return Ok(None);
+        }
         self.inner.find_by_login(login).await
     }
 

@@ -50,7 +50,7 @@ impl World {
     }
 
     /// Carries `work` out while the clock goes on.
-    async fn meanwhile<T>(&self, work: impl Future<Output = T>) -> T {
+    pub(super) async fn meanwhile<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = std::pin::pin!(work);
         loop {
             tokio::select! {

@@ -1,5 +1,6 @@
 //! Registration, activation and forgotten passwords, with the mails in between.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -366,6 +367,25 @@ async fn an_unknown_address_is_answered_alike_and_gets_no_mail() {
     }
     assert_eq!(depth().await, 0);
     assert_eq!(world.mail.sent().len(), 1);
+}
+
+#[tokio::test]
+async fn who_registers_while_another_makes_the_account_waits_for_it() {
+    let world = World::new().await;
+    register(&world, "ali@example.org", OTHER)
+        .await
+        .expect(StatusCode::CREATED);
+    let second = async |looks| {
+        let still_making = &world.directory.still_making;
+        still_making.store(looks, Ordering::SeqCst);
+        let registering = register(&world, "ali@example.org", OTHER);
+        world.meanwhile(registering).await
+    };
+    second(3).await.expect(StatusCode::CREATED);
+    // Not for ever: an account that is never made is a failure.
+    second(usize::MAX)
+        .await
+        .expect(StatusCode::SERVICE_UNAVAILABLE);
 }
 
 #[tokio::test]
