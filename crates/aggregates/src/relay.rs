@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use futures::future::join_all;
 use riwaq_events::CloudEvent;
 use riwaq_records::{ReadLevel, Store};
+use tokio_util::sync::CancellationToken;
 
 use crate::outbox::{Hint, Intent, Shared};
 use crate::walk::Walker;
@@ -133,18 +134,17 @@ impl Relay {
         Self { shared, walker }
     }
 
-    /// Works until `shutdown` is ready; then publishes what was committed by this process and
-    /// gives its buckets back. Stopping it at any other point loses nothing either.
+    /// Works until `shutdown` is ready; then ends what it is at, publishes what was committed by this
+    /// process and gives its buckets back. Dropping it at any point loses nothing either: an event may
+    /// then come twice, and another relay waits for the leases.
     pub async fn run(mut self, shutdown: impl Future<Output = ()> + Send) {
         let shared = Arc::clone(&self.shared);
-        {
-            let quick = pin!(publish_committed(&shared));
-            let walking = pin!(self.walk_regularly());
-            tokio::select! {
-                () = shutdown => {}
-                _ = futures::future::join(quick, walking) => {}
-            }
-        }
+        let stopping = CancellationToken::new();
+        let quick = async {
+            publish_committed(&shared, shutdown).await;
+            stopping.cancel();
+        };
+        futures::future::join(quick, self.walk_regularly(&stopping)).await;
         self.drain().await;
         self.walker.release().await;
     }
@@ -167,13 +167,13 @@ impl Relay {
 
     /// Takes the buckets that are free and walks those that this relay holds, once.
     pub async fn walk(&mut self) -> Walked {
-        self.walker.walk().await
+        self.walker.walk(&CancellationToken::new()).await
     }
 
-    async fn walk_regularly(&mut self) {
+    async fn walk_regularly(&mut self, stopping: &CancellationToken) {
         let pause = Duration::from_secs(self.shared.options.walk_interval_seconds);
-        loop {
-            let walked = self.walker.walk().await;
+        while !stopping.is_cancelled() {
+            let walked = self.walker.walk(stopping).await;
             if walked.completed + walked.dropped > 0 {
                 tracing::info!(
                     service = self.shared.service,
@@ -181,20 +181,28 @@ impl Relay {
                     "the relay found unfinished changes"
                 );
             }
-            self.shared.clock.sleep(pause).await;
+            let pausing = self.shared.clock.sleep(pause);
+            stopping.run_until_cancelled(pausing).await;
         }
     }
 }
 
-/// The quick half.
-async fn publish_committed(shared: &Shared) {
+/// The quick half, until `shutdown` is ready: what it has taken it publishes first.
+async fn publish_committed(shared: &Shared, shutdown: impl Future<Output = ()> + Send) {
+    let mut shutdown = pin!(shutdown);
     let mut waiting = shared.waiting.lock().await;
-    let mut hints = Vec::with_capacity(PUBLISHED_AT_ONCE);
-    while waiting.recv_many(&mut hints, PUBLISHED_AT_ONCE).await > 0 {
-        publish(shared, std::mem::take(&mut hints)).await;
+    loop {
+        let mut hints = Vec::with_capacity(PUBLISHED_AT_ONCE);
+        let taken = tokio::select! {
+            () = &mut shutdown => return,
+            taken = waiting.recv_many(&mut hints, PUBLISHED_AT_ONCE) => taken,
+        };
+        if taken == 0 {
+            // Every journal is gone, but another process may need its pointers walked.
+            return shutdown.await;
+        }
+        publish(shared, hints).await;
     }
-    // Every journal is gone, but another process may need its pointers walked.
-    std::future::pending::<()>().await;
 }
 
 /// Publishes and deletes the pointers of what was published; the rest is left to the walk.

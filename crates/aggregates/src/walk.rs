@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::{StreamExt as _, stream};
+use tokio_util::sync::CancellationToken;
 
 use crate::outbox::{Intent, Shared, minute_of};
 use crate::relay::{Replayed, Walked};
@@ -44,11 +45,14 @@ impl Walker {
         }
     }
 
-    /// Walks every bucket that is ours or can be taken.
-    pub(crate) async fn walk(&mut self) -> Walked {
+    /// Walks every bucket that is ours or can be taken; begins no further minute once it is to stop.
+    pub(crate) async fn walk(&mut self, stopping: &CancellationToken) -> Walked {
         let mut walked = Walked::default();
         for bucket in 0..i64::from(self.shared.options.buckets) {
-            match self.walk_bucket(bucket, &mut walked).await {
+            if stopping.is_cancelled() {
+                break;
+            }
+            match self.walk_bucket(bucket, &mut walked, stopping).await {
                 Ok(()) => {}
                 Err(error) if error.is_retryable() => {
                     tracing::warn!(%error, bucket, service = self.shared.service, "the relay could not walk");
@@ -71,11 +75,16 @@ impl Walker {
         }
     }
 
-    async fn walk_bucket(&mut self, bucket: i64, walked: &mut Walked) -> Result<()> {
+    async fn walk_bucket(
+        &mut self,
+        bucket: i64,
+        walked: &mut Walked,
+        stopping: &CancellationToken,
+    ) -> Result<()> {
         let Some(mut held) = self.hold(bucket).await? else {
             return Ok(());
         };
-        let outcome = self.walk_minutes(bucket, &mut held, walked).await;
+        let outcome = self.walk_minutes(bucket, &mut held, walked, stopping).await;
         // A lease that is surely no longer ours is forgotten, and watched like any other's.
         if held.lease.is_held() {
             self.held.insert(bucket, held);
@@ -102,12 +111,18 @@ impl Walker {
         }))
     }
 
-    async fn walk_minutes(&self, bucket: i64, held: &mut Held, walked: &mut Walked) -> Result<()> {
+    async fn walk_minutes(
+        &self,
+        bucket: i64,
+        held: &mut Held,
+        walked: &mut Walked,
+        stopping: &CancellationToken,
+    ) -> Result<()> {
         let skew = chrono::TimeDelta::seconds(self.shared.options.clock_skew_seconds.cast_signed());
         let last = minute_of(self.shared.clock.now() + skew);
         let mut passing = true;
         let mut minute = held.watermark;
-        while minute <= last {
+        while minute <= last && !stopping.is_cancelled() {
             if held.lease.is_beat_due() {
                 held.lease.beat(held.watermark).await?;
             }

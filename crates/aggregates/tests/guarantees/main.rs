@@ -84,6 +84,7 @@ const CASES: &[Case] = cases![
     races::two_relays_on_one_pointer_and_a_repeating_bus_have_one_effect,
     races::a_consumer_that_crashes_between_effect_and_note_has_one_effect,
     races::a_running_relay_publishes_at_once_and_gives_its_buckets_back_when_it_stops,
+    races::a_relay_that_is_stopped_anywhere_ends_what_it_began,
     slow::a_write_of_which_nothing_is_heard_keeps_its_pointer,
     slow::a_write_whose_pointer_took_too_long_gives_up_and_changes_nothing,
     slow::a_version_that_took_longer_than_any_pointer_lives_is_told_of_all_the_same,

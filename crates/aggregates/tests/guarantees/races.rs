@@ -403,3 +403,41 @@ pub async fn a_running_relay_publishes_at_once_and_gives_its_buckets_back_when_i
         "without waiting for any lease"
     );
 }
+
+pub async fn a_relay_that_is_stopped_anywhere_ends_what_it_began(lab: Lab) {
+    const SLOW: FaultRates = FaultRates {
+        delay: 1.0,
+        ..YIELDS
+    };
+    for turns in 0..lab.rounds(60) {
+        let world = World::with_faults(lab.engine().await, SLOW, turns).await;
+        let plan = FaultPlan {
+            seed: turns,
+            fail_before: 0,
+            fail_after: 0,
+            duplicate: 0,
+            delay: 1000,
+        };
+        let slow = Arc::new(FaultyEvents::new(Arc::new(world.events.clone()), plan));
+        let (outbox, notes) = world.process(Store::new(world.faulty.clone()), slow);
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let relay = outbox.relay().run(async {
+            let _either_way = stopped.await;
+        });
+        let story = async {
+            let id = world.id(1);
+            let draft = Draft::new("created", note("sara"));
+            notes.create(&id, Act::system(), draft).await.unwrap();
+            for _ in 0..turns {
+                tokio::task::yield_now().await;
+            }
+            stop.send(()).unwrap();
+        };
+        tokio::join!(relay, story);
+        assert_eq!(world.published().await.len(), 1, "after {turns} turns");
+        assert_eq!(world.pointers().await, [], "after {turns} turns");
+        let (second, _) = world.process(world.truth(), Arc::new(world.events.clone()));
+        let taken = second.relay().walk().await.buckets;
+        assert_eq!(taken, 2, "after {turns} turns, without waiting for a lease");
+    }
+}
