@@ -80,11 +80,12 @@ startupProbe:
   httpGet: {path: /livez, port: http, scheme: {{ $scheme }}}
   periodSeconds: 2
   failureThreshold: {{ div (add .startupSeconds 1) 2 }}
+# Only who hangs: a process that has too much to do answers late, and to end it gives its work to the others, which then are the next.
 livenessProbe:
   httpGet: {path: /livez, port: http, scheme: {{ $scheme }}}
   periodSeconds: 10
-  timeoutSeconds: 5
-  failureThreshold: 3
+  timeoutSeconds: 10
+  failureThreshold: 6
 readinessProbe:
   httpGet: {path: /readyz, port: http, scheme: {{ $scheme }}}
   periodSeconds: 5

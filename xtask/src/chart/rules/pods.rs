@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 
 use crate::chart::render::Document;
 
+/// Of silence, before a process counts as one that hangs.
+const BUSY_SECONDS: u64 = 60;
+
 pub(super) fn findings(documents: &[Document], is_ours: bool) -> Vec<String> {
     let drain = documents.iter().map(drain_seconds).max().unwrap_or(0);
     let pods: Vec<(&Document, &Value)> = documents
@@ -148,6 +151,12 @@ fn of_pod(document: &Document, spec: &Value, is_ours: bool, drain: u64) -> Vec<S
     findings
 }
 
+/// How long a process may say nothing before a probe has failed for good; one that says no number has the usual ones.
+fn silence(probe: &Value) -> u64 {
+    let number = |name: &str, usual| probe[name].as_u64().unwrap_or(usual);
+    number("periodSeconds", 10) * number("failureThreshold", 3)
+}
+
 fn of_container(container: &Value, serves: bool, is_ours: bool) -> Vec<&'static str> {
     let security = &container["securityContext"];
     let mut rules = vec![
@@ -189,6 +198,10 @@ fn of_container(container: &Value, serves: bool, is_ours: bool) -> Vec<&'static 
             ["startupProbe", "livenessProbe", "readinessProbe"]
                 .map(|probe| (!container[probe].is_null(), "a container lacks a probe")),
         );
+        rules.push((
+            !is_ours || silence(&container["livenessProbe"]) >= BUSY_SECONDS,
+            "a container that has too much to do is killed as if it hung, and its work goes to the others",
+        ));
     }
     rules
         .into_iter()
@@ -281,7 +294,19 @@ spec:
         let text = format!(
             "kind: Deployment\nmetadata: {{name: test}}\nspec:\n  template:\n    spec:\n    {spec}"
         );
-        assert_eq!(found(&text).len(), 3);
+        assert_eq!(found(&text).len(), 4);
+        let probed = |liveness: &str| {
+            let probes = format!(
+                "- livenessProbe: {liveness}\n          startupProbe: {{}}\n          readinessProbe: {{}}\n          "
+            );
+            found(&text.replace(
+                "- securityContext: {allow",
+                &format!("{probes}securityContext: {{allow"),
+            ))
+            .join("\n")
+        };
+        assert!(probed("{periodSeconds: 10, failureThreshold: 5}").contains("as if it hung"));
+        assert_eq!(probed("{periodSeconds: 10, failureThreshold: 6}"), "");
     }
 
     #[test]
