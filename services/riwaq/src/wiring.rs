@@ -79,7 +79,10 @@ impl Parts {
                 loose.slots.insert(role.name, slot);
             } else if here.iter().any(|hosted| hosted.asks.contains(&role.name)) {
                 let addresses = addresses(&config, role.name)?;
-                channels.insert(role.name, remote_channel(role.name, &addresses, &clock)?);
+                channels.insert(
+                    role.name,
+                    remote_channel(&config, role.name, &addresses, &clock)?,
+                );
                 let http = riwaq_gateway::remote(
                     role.name,
                     &addresses,
@@ -150,7 +153,8 @@ impl Loose {
             let config = &parts.config.server;
             let layer = RequestLayer::new(service.name(), parts.clock.clone(), config.max_requests);
             let routes = Routes::from(routes.into_axum_router().layer(layer));
-            let channel = Channel::local_with(routes, options(service.name(), &parts.clock));
+            let channel =
+                Channel::local_with(routes, options(&parts.config, service.name(), &parts.clock));
             self.bound.push(binder.bind(&channel));
         }
         service.name()
@@ -203,17 +207,23 @@ fn addresses(config: &Config, role: &str) -> Result<Vec<Url>> {
     Ok(urls)
 }
 
-fn remote_channel(role: &str, addresses: &[Url], clock: &SharedClock) -> Result<Channel> {
+fn remote_channel(
+    config: &Config,
+    role: &str,
+    addresses: &[Url],
+    clock: &SharedClock,
+) -> Result<Channel> {
     let remote = Remote::new(
         addresses
             .iter()
             .map(|url| url.as_str().trim_end_matches('/')),
     );
-    Ok(Channel::remote(remote, options(role, clock))?)
+    Ok(Channel::remote(remote, options(config, role, clock))?)
 }
 
-fn options(name: &str, clock: &SharedClock) -> ChannelOptions {
+fn options(config: &Config, name: &str, clock: &SharedClock) -> ChannelOptions {
     let mut options = ChannelOptions::named(name);
+    options.policy.deadline_ms = config.calls.deadline_ms;
     options.clock = clock.clone();
     options.context = CallContext {
         inject: context::inject,

@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use riwaq_api::ChannelPolicy;
+use riwaq_api::server::ServerPolicy;
 use riwaq_kit::Secret;
 use riwaq_kit::config::{Loader, process_environment, render};
 use serde::{Deserialize, Serialize};
@@ -52,6 +54,7 @@ pub(crate) struct Config {
     pub(crate) directory: DirectoryConfig,
     pub(crate) mail: MailConfig,
     pub(crate) peers: PeersConfig,
+    pub(crate) calls: CallsConfig,
     pub(crate) server: riwaq_kit::service::ServerConfig,
     pub(crate) telemetry: riwaq_kit::TelemetryConfig,
     pub(crate) identity: riwaq_identity::IdentityConfig,
@@ -90,6 +93,36 @@ pub(crate) struct PeersConfig {
     pub(crate) chatbot: String,
 }
 
+/// Calls of one role to another.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct CallsConfig {
+    /// Longest time for one call, tries included, in milliseconds, 100 to 60000; streams have no such limit.
+    pub(crate) deadline_ms: u64,
+}
+
+impl Default for CallsConfig {
+    fn default() -> Self {
+        Self {
+            deadline_ms: ChannelPolicy::default().deadline_ms,
+        }
+    }
+}
+
+impl CallsConfig {
+    fn check(&self) -> Result<()> {
+        let accepted = 100..=ServerPolicy::default().max_deadline_ms;
+        if accepted.contains(&self.deadline_ms) {
+            return Ok(());
+        }
+        let (least, most) = accepted.into_inner();
+        bail!(
+            "calls.deadline_ms is {}: it must be {least} to {most} milliseconds",
+            self.deadline_ms
+        )
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -105,6 +138,7 @@ impl Default for Config {
             directory: DirectoryConfig::default(),
             mail: MailConfig::default(),
             peers: PeersConfig::default(),
+            calls: CallsConfig::default(),
             server: riwaq_kit::service::ServerConfig {
                 drain_delay_seconds: DRAIN_DELAY_SECONDS,
                 ..Default::default()
@@ -188,8 +222,9 @@ impl Config {
         self
     }
 
-    /// The same with what depends on the address that was bound.
+    /// The same, found sound, with what depends on the address that was bound.
     pub(crate) fn bound(mut self, address: SocketAddr) -> Result<Self> {
+        self.calls.check()?;
         if self.public_url.is_empty() {
             let scheme = if self.server.tls.is_some() {
                 "https"

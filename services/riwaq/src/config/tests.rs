@@ -73,3 +73,39 @@ fn every_setting_of_tls_is_printed_with_its_meaning() {
         );
     }
 }
+
+#[test]
+fn the_longest_time_of_a_call_between_roles_is_a_setting_with_bounds() {
+    let within = |milliseconds: &str| {
+        let variables = [(
+            "RIWAQ_CALLS_DEADLINE_MS".to_owned(),
+            milliseconds.to_owned(),
+        )];
+        let config: Config = Loader::new().environment(variables).load()?;
+        Ok::<_, anyhow::Error>(config.bound("127.0.0.1:8080".parse()?)?.calls.deadline_ms)
+    };
+    assert_eq!(Config::default().calls.deadline_ms, 5_000);
+    assert_eq!(within("20000").unwrap(), 20_000);
+    for refused in ["0", "99", "60001"] {
+        let said = within(refused).unwrap_err().to_string();
+        let expected = format!("calls.deadline_ms is {refused}: it must be 100 to 60000");
+        assert!(said.contains(&expected), "{said}");
+    }
+}
+
+#[test]
+fn the_chart_takes_every_section_but_those_that_it_sets_itself() {
+    let schema = include_str!("../../../../charts/riwaq/values.schema.json");
+    let schema: serde_json::Value = serde_json::from_str(schema).unwrap();
+    let taken = &schema["properties"]["config"]["properties"];
+    let all = serde_json::to_value(Config::default()).unwrap();
+    let sections = all.as_object().unwrap().iter();
+    let sections = sections.filter(|(name, section)| {
+        section.is_object() && !["secrets", "peers"].contains(&name.as_str())
+    });
+    let missing: Vec<_> = sections
+        .filter(|(name, _)| taken.get(name).is_none())
+        .map(|(name, _)| name)
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
