@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use crate::cluster::Namespace;
+use crate::roles::ROOM;
 
 /// For a killed container to be ready again.
 const BACK_WITHIN: Duration = Duration::from_secs(180);
@@ -43,6 +44,7 @@ pub(crate) async fn each_is_killed(
         // Tokens live for minutes, and all of it takes longer.
         school.sign_in_again(world).await?;
         let load = Load::on_a_new_course(&school, PATIENCE).await?;
+        let load = load.with_pauses_of(ROOM);
         let working = load.start(&school, &LoadKind::ALL);
         for victim in of_one_role {
             let rate = ConstantRate::start(&school.student);

@@ -59,9 +59,8 @@ impl<'a> Release<'a> {
     pub(crate) async fn install(&self) -> Result<Duration> {
         let url = self.url();
         let answered = first_answer(&url, ANSWERED_WITHIN);
-        let (installed, answered) = tokio::join!(self.bring("install", 0), answered);
-        installed?;
-        answered
+        let ((), answered) = tokio::try_join!(self.bring("install", 0), answered)?;
+        Ok(answered)
     }
 
     /// To the second image, which is the same program by another name; gives how long it took.

@@ -25,6 +25,9 @@ const BETWEEN: u64 = 12;
 const AT_REST: Duration = Duration::from_secs(5);
 /// One student reads at the rate of many.
 const A_CROWD: u32 = 100_000;
+/// Between two requests of a worker: pods start beside them, seven at once, on a machine that also is all of the cluster
+/// and its backends. With less of a pause a rollout tells how a machine is that has too much to do.
+pub(crate) const ROOM: Duration = Duration::from_millis(600);
 /// Pods of each role.
 const REPLICAS: usize = 2;
 const PORT: u16 = 30_081;
@@ -127,6 +130,7 @@ fn values(host: &str, share: &Share, mail: u16) -> Result<Value> {
                 "prefix": share.tag(),
             }},
             "mail": {"engine": "smtp", "smtp": {"host": host, "port": mail, "encryption": "none"}},
+            "calls": {"deadline_ms": 20_000},
             "gateway": {"limits": {"user_per_minute": A_CROWD}},
             "telemetry": {"trace_sample_ratio": 0.0},
         },
@@ -205,6 +209,7 @@ async fn rollouts(release: &Release<'_>, world: &World) -> Result<()> {
         // Tokens live for minutes, and many of these take longer.
         school.sign_in_again(world).await?;
         let load = Load::on_a_new_course(&school, Patience::default()).await?;
+        let load = load.with_pauses_of(ROOM);
         let rate = ConstantRate::start(&school.student);
         let working = load.start(&school, &LoadKind::ALL);
         working.progress(BETWEEN).await?;
